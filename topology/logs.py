@@ -1,0 +1,29 @@
+"""Configures logging; called by entry points only. LOG_LEVEL (INFO) and LOG_FORMAT (text or json) set it."""
+
+import logging
+import sys
+from typing import Literal
+
+import msgspec
+from pythonjsonlogger.json import JsonFormatter
+
+TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service reads for its log."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+
+
+def configure(settings: LogSettings) -> None:
+    """Send every log record to stderr, one line each (a traceback follows its line in text form)."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter: logging.Formatter = logging.Formatter(TEXT)
+    if settings.log_format == "json":
+        formatter = JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"levelname": "level", "asctime": "time"}
+        )
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
