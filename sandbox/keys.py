@@ -1,0 +1,77 @@
+"""A few requests to etcd's v2 API over plain HTTP.
+
+Apart from topology/etcd.py on purpose: a stand-in that shared the product's client would share
+its mistakes, too.
+"""
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+
+class KeysError(Exception):
+    """etcd can't be reached, or answers something other than a key."""
+
+
+class Keys:
+    """The keys of one etcd. Every request has a connection of its own and a deadline (seconds)."""
+
+    def __init__(self, url: str, timeout: float = 2) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 4001
+        self._timeout = timeout
+
+    def node(self, key: str, *, recursive: bool = False) -> dict[str, Any] | None:
+        """The key's node as etcd's v2 API has it, or None where there is no such key."""
+        query = "?recursive=true" if recursive else ""
+        status, answer = self._request("GET", quote(f"/v2/keys{key}") + query)
+        if status == 404:
+            return None
+        node: dict[str, Any] = self._good(status, answer, key)["node"]
+        return node
+
+    def get(self, key: str) -> str | None:
+        """The key's value, or None where there is no such key."""
+        node = self.node(key)
+        return None if node is None else node.get("value")
+
+    def put(self, key: str, value: str, ttl: int | None = None) -> None:
+        """Write the value; without `ttl` (seconds) it stays."""
+        form = {"value": value} | ({} if ttl is None else {"ttl": str(ttl)})
+        self._good(*self._request("PUT", quote(f"/v2/keys{key}"), form), key)
+
+    def delete(self, key: str) -> None:
+        """Remove the key; one that is gone already is fine."""
+        status, answer = self._request("DELETE", quote(f"/v2/keys{key}"))
+        if status != 404:
+            self._good(status, answer, key)
+
+    def healthy(self) -> bool:
+        """Whether etcd has a leader and offers the v2 API; never raises."""
+        try:
+            _, answer = self._request("GET", "/health")
+            return bool(answer.get("health") == "true" and self.node("/") is not None)
+        except KeysError:
+            return False
+
+    def _request(
+        self, method: str, path: str, form: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        connection = HTTPConnection(self._host, self._port, timeout=self._timeout)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        try:
+            connection.request(method, path, urlencode(form or {}), headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        except (OSError, HTTPException, ValueError) as error:
+            raise KeysError(f"etcd at {self._host}:{self._port}: {error!r}") from error
+        finally:
+            connection.close()
+
+    def _good(self, status: int, answer: Any, key: str) -> Any:
+        if status not in (200, 201):
+            raise KeysError(f"etcd at {self._host}:{self._port}, {key}: {status} {answer}")
+        return answer

@@ -1,0 +1,63 @@
+"""What every server of the sandbox has in common: a process, and a way to tell that it answers."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+from sandbox.process import Process
+
+
+class Server(ABC):
+    """A process that is ready when it answers; a context manager that starts and stops it."""
+
+    process: Process
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether it answers now; never raises because it doesn't."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives, answering or not."""
+        return self.process.running
+
+    @property
+    def pid(self) -> int:
+        """Of the latest start."""
+        return self.process.pid
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it; with `wait`, return once it answers."""
+        self.process.start()
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, timeout: float = 30) -> None:
+        """Return once it answers; ProcessError with the log's tail if it ends or takes too long."""
+        self.process.wait_until(self.answers, f"{type(self).__name__} answers", timeout)
+
+    def stop(self, timeout: float = 10) -> None:
+        """End it with SIGTERM, as `docker stop` does."""
+        self.process.stop(timeout)
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self.process.kill()
+
+    def pause(self) -> None:
+        """Stall it with SIGSTOP: its sockets stay open and say nothing."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self.process.resume()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
