@@ -1,0 +1,51 @@
+#!/bin/sh
+# The gate: formatting, lint, types, shell scripts and units. Runs all of them and fails if one does.
+#
+# usage: scripts/check.sh
+set -eu
+
+cd "$(dirname "$0")/.."
+sh scripts/setup.sh test
+PATH=$PWD/.venv/bin:$PATH
+
+failed=
+
+# check NAME command...
+check() {
+    check_name=$1
+    shift
+    if "$@"; then
+        echo "check: $check_name ok"
+    else
+        echo "check: $check_name FAILED" >&2
+        failed="$failed $check_name"
+    fi
+}
+
+# Every file that a shell runs, with the ending .sh or without.
+shell_scripts() {
+    find . \( -name .git -o -name .venv -o -name .servers -o -name .setup \) -prune -o -type f -print |
+        grep -Ev '\.(py|md|txt|json|toml|svg)$' |
+        while IFS= read -r file; do
+            head -n 1 "$file" | grep -Eq '^#!.*[/ ](ba|da)?sh( |$)' && echo "$file"
+        done
+}
+
+check_shell() {
+    shell_scripts | tr '\n' '\0' | xargs -0 shellcheck
+}
+
+set --
+for folder in topology dictator dnsd topology_observer redis-counter sandbox bench tests; do
+    [ ! -d "$folder" ] || set -- "$@" "$folder"
+done
+
+check ruff ruff check
+check format ruff format --check
+check mypy mypy "$@"
+check shellcheck check_shell
+
+[ -z "$failed" ] || {
+    echo "check: failed:$failed" >&2
+    exit 1
+}
