@@ -1,0 +1,80 @@
+"""Fixtures with real servers, and the rule that no test leaves a process behind."""
+
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import leftovers
+from sandbox.etcd import EtcdServer
+from sandbox.process import MARK, wait_until
+from sandbox.redis import RedisServer
+
+RUN = uuid.uuid4().hex
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="run also what takes long: whole sweeps, not samples"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: takes long, runs only with --full")
+    os.environ[MARK] = RUN
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Left out rather than skipped: a skip means that this machine lacks something.
+    if config.getoption("--full"):
+        return
+    long = [item for item in items if item.get_closest_marker("full")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    yield
+    # What dies with its parent may take the moment that the parent's end takes.
+    with suppress(TimeoutError):
+        wait_until(lambda: not leftovers.find(RUN), "every process has ended", timeout=3)
+    left = leftovers.find(RUN)
+    for process in left:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    assert not left, "tests left processes behind"
+
+
+StartRedis = Callable[..., RedisServer]
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
+    """Starts a redis in a directory of the given name; options as RedisServer's."""
+    with ExitStack() as stack:
+
+        def start(name: str = "redis", **options: Any) -> RedisServer:
+            server = RedisServer(tmp_path / name, **options)
+            stack.callback(server.kill)
+            server.start()
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[EtcdServer]:
+    """An etcd with the v2 API, empty."""
+    server = EtcdServer(tmp_path / "etcd")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
