@@ -143,7 +143,7 @@ start() {
     else
         start_engine
     fi
-    has_compose || install_compose
+    if ! has_compose; then install_compose; fi
 }
 
 stop() {
