@@ -1,1 +1,1 @@
-"""What the services share: the topology document, SRV look-ups, etcd, errors, and the one-PUT web app."""
+"""What the services share: the document, SRV look-ups, etcd, errors, and the one-PUT web app."""

@@ -1,6 +1,7 @@
 """The one tree of errors. Each class carries the HTTP status that a service answers with.
 
-A message names the thing and the figure; it is sent as one line `ErrorClass: message`.
+A message names the thing and the figure; it is sent as one line `ErrorClass: message`, which is
+why most names are what happened rather than `...Error`.
 """
 
 
@@ -27,7 +28,7 @@ class Refused(TopologyError):
 
 
 class Unavailable(TopologyError):
-    """Something that is needed can't be reached right now; nothing was touched, a retry may help."""
+    """Something needed can't be reached right now; nothing was touched, a retry may help."""
 
     status = 503
 
@@ -45,7 +46,7 @@ class LostHolder(Unavailable):
 
 
 class Interrupted(Unavailable):
-    """An instance stopped answering in the middle of a switch; the next run finds out and goes on."""
+    """An instance fell silent in the middle of a switch; the next run finds out and goes on."""
 
 
 class NotCaughtUp(TopologyError):
@@ -55,7 +56,11 @@ class NotCaughtUp(TopologyError):
 
 
 class StoreError(Unavailable):
-    """etcd can't be reached, or answered with an error."""
+    """etcd can't be reached, or has no quorum."""
+
+
+class Rejected(StoreError):
+    """etcd answered that this very request can't be done: a key is a directory, or forbidden."""
 
 
 class NoRecord(Unavailable):

@@ -1,10 +1,11 @@
-"""The one place that talks to etcd (v2 API). Every failure is a StoreError that names the key and the members asked.
+"""The one place that talks to etcd (v2 API). A failure is a StoreError naming key and members.
 
-python-etcd's own reconnecting is not used: it sends a PUT again behind the caller's back and can lose its member list.
-Here each member has a client of its own, without hidden retries; after a failure the next member is asked.
+python-etcd's own reconnecting is not used: it sends a PUT again behind the caller's back and can
+lose its member list. Here each member has a client of its own, without hidden retries; after a
+failure the next member is asked.
 """
 
-import logging
+import threading
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 from urllib.parse import quote, urlsplit
@@ -13,28 +14,37 @@ import etcd
 import msgspec
 import urllib3
 
-from topology.errors import SettingsError, StoreError
+from topology.errors import Rejected, SettingsError, StoreError
+from topology.settings import secret
 
 R = TypeVar("R")
-log = logging.getLogger(__name__)
 
-# without a quorum, etcd itself answers a PUT with an error after 7 s: give it the time to say so
-READ_TIMEOUT = 8
+# a member that doesn't take connections must not use up the time of those that do
+CONNECT_TIMEOUT = 2.0
+# about the request itself: another member would say the same
+REJECTIONS = (etcd.EtcdKeyError, etcd.EtcdValueError, etcd.EtcdInsufficientPermissions)
 
 
 class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service reads to reach etcd: TLS by file paths (PEM), basic auth by user name and password."""
+    """How a service reaches etcd: TLS by file paths (PEM), basic auth, seconds for an answer."""
 
     etcd_ca_file: str = ""
     etcd_cert_file: str = ""
     etcd_key_file: str = ""
     etcd_username: str = ""
     etcd_password: str = ""
-    etcd_timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = READ_TIMEOUT
+    etcd_password_file: str = ""
+    # without a quorum, etcd itself answers a PUT with an error after 7 s: it gets the time to
+    etcd_timeout: Annotated[float, msgspec.Meta(gt=0, le=60)] = 8.0
+
+    @property
+    def password(self) -> str:
+        """ETCD_PASSWORD, or the first line of ETCD_PASSWORD_FILE."""
+        return secret("ETCD_PASSWORD", self.etcd_password, self.etcd_password_file)
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One key: its path, its value, its modifiedIndex, and the seconds that it has left (None: for ever)."""
+    """A key, its value, its modifiedIndex, and the seconds that it has left (None: for ever)."""
 
     key: str
     value: str
@@ -42,18 +52,30 @@ class Node(msgspec.Struct, frozen=True):
     ttl: int | None = None
 
 
+class Event(msgspec.Struct, frozen=True):
+    """What happened to a key: its new state, and whether it was deleted or expired."""
+
+    node: Node
+    gone: bool
+
+
 class Cleared(StoreError):
-    """The index that a watch wants is older than etcd's event history (error 401): read the key anew."""
+    """The index that a watch wants is older than etcd's history (error 401): read the key anew."""
 
 
 class Store:
-    """etcd's keys, through whichever of `members` (URLs) answers."""
+    """etcd's keys, through whichever of `members` (URLs) answers. Any thread may use it.
 
-    def __init__(self, members: tuple[str, ...], settings: EtcdSettings) -> None:
+    `variable` is where the URLs are from, for the SettingsError about a bad one.
+    """
+
+    def __init__(self, members: tuple[str, ...], settings: EtcdSettings, variable: str = "ETCD_PEERS") -> None:
         if not members:
-            raise SettingsError("no etcd member is given")
-        self._members = tuple(_member(url) for url in members)
+            raise SettingsError(f"{variable} names no etcd member")
+        self._members = tuple(_member(variable, url) for url in members)
         self._settings = settings
+        self._password = settings.password
+        self._lock = threading.Lock()
         self._at = 0
         self._client: etcd.Client | None = None
 
@@ -62,7 +84,7 @@ class Store:
         return self.look(key)[0]
 
     def look(self, key: str) -> tuple[Node | None, int]:
-        """The key's value, or None, and etcd's index at the time of reading: where a watch must start to miss nothing."""
+        """The key's value, or None, and etcd's index: a watch from the next on misses nothing."""
 
         def read(client: etcd.Client) -> tuple[Node | None, int]:
             try:
@@ -73,96 +95,122 @@ class Store:
 
         return self._ask(f"read {key}", read)
 
-    def tree(self, key: str) -> tuple[Node, ...]:
-        """Every value below the directory `key`; none where there is no such directory."""
+    def children(self, key: str) -> dict[str, Node]:
+        """The values right below the directory `key`, by their last part; {} where it isn't one."""
 
-        def read(client: etcd.Client) -> tuple[Node, ...]:
+        def read(client: etcd.Client) -> dict[str, Node]:
             try:
-                found = client.read(quote(key), recursive=True)
+                found = client.read(quote(key))
             except etcd.EtcdKeyNotFound:
-                return ()
-            return tuple(_node(leaf) for leaf in found.leaves if not leaf.dir)
+                return {}
+            if not found.dir:
+                return {}
+            return {_last(leaf.key): _node(leaf) for leaf in found.leaves if not leaf.dir}
 
-        return self._ask(f"read {key} and below", read)
+        return self._ask(f"list {key}", read)
 
     def put(self, key: str, value: str, ttl: int | None = None) -> None:
-        """Writes the key; with `ttl` (seconds) it disappears by itself unless it is written again."""
+        """Writes the key; with `ttl` (seconds) it is gone by then unless it is written again."""
         self._ask(f"write {key}", lambda client: client.write(quote(key), value, ttl=ttl))
 
     def delete(self, key: str) -> None:
         """Deletes the key; that it is gone already is no error."""
 
-        def remove(client: etcd.Client) -> None:
+        def remove(client: etcd.Client) -> bool:
             try:
                 client.delete(quote(key))
             except etcd.EtcdKeyNotFound:
-                log.debug("found %s deleted already", key)
+                return False
+            return True
 
         self._ask(f"delete {key}", remove)
 
-    def watch(self, key: str, index: int, timeout: float) -> Node | None:
-        """The first event on `key` at or after `index`; None after `timeout` seconds. Cleared where etcd forgot it."""
+    def watch(self, key: str, index: int, timeout: float) -> Event | None:
+        """The first event on `key` at or after `index`; None after `timeout` seconds.
 
-        def wait(client: etcd.Client) -> Node | None:
+        Cleared where etcd has forgotten what happened since then.
+        """
+
+        def wait(client: etcd.Client) -> Event | None:
+            limits = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout)
             try:
-                return _node(client.watch(quote(key), index=index, timeout=timeout))
-            except etcd.EtcdWatchTimedOut:  # a subclass of the connection error that _ask catches: must come first
+                found = client.watch(quote(key), index=index, timeout=limits)
+            except etcd.EtcdWatchTimedOut:  # before its base class, which _ask takes for a failure
                 return None
             except etcd.EtcdEventIndexCleared as error:
-                raise Cleared(f"watch {key}: {error}") from None
+                raise Cleared(f"etcd can't watch {key} from {index} on: {error}") from None
+            return Event(_node(found), found.action in ("delete", "expire"))
 
         return self._ask(f"watch {key}", wait)
 
     def _ask(self, what: str, request: Callable[[etcd.Client], R]) -> R:
         told: list[str] = []
         for _ in self._members:
-            client = self._connected()
+            member, client = self._connected()
             try:
                 return request(client)
+            except REJECTIONS as error:
+                raise Rejected(f"etcd at {member} refused to {what}: {error}") from None
             except etcd.EtcdException as error:
-                told.append(f"{self._members[self._at % len(self._members)][3]}: {error}")
-                self._client, self._at = None, self._at + 1
+                told.append(f"{member}: {_why(error)}")
+                self._drop(client)
         raise StoreError(f"etcd failed to {what}: {'; '.join(told)}")
 
-    def _connected(self) -> etcd.Client:
-        if self._client is None:
-            protocol, host, port, _ = self._members[self._at % len(self._members)]
-            self._client = _client(protocol, host, port, self._settings)
-        return self._client
+    def _connected(self) -> tuple[str, etcd.Client]:
+        with self._lock:
+            protocol, host, port = self._members[self._at]
+            if self._client is None:
+                self._client = _client(protocol, host, port, self._settings, self._password)
+            return f"{protocol}://{host}:{port}", self._client
+
+    def _drop(self, client: etcd.Client) -> None:
+        with self._lock:
+            # another thread may have done it, and have gone on to the next member already
+            if self._client is client:
+                self._client, self._at = None, (self._at + 1) % len(self._members)
 
 
-def _client(protocol: str, host: str, port: int, settings: EtcdSettings) -> etcd.Client:
-    cert: object = settings.etcd_cert_file or None
+def _client(protocol: str, host: str, port: int, settings: EtcdSettings, password: str) -> etcd.Client:
+    cert: str | tuple[str, str] | None = settings.etcd_cert_file or None
     if settings.etcd_cert_file and settings.etcd_key_file:
         cert = (settings.etcd_cert_file, settings.etcd_key_file)
     client = etcd.Client(
         host=host,
         port=port,
         protocol=protocol,
-        read_timeout=settings.etcd_timeout,
         cert=cert,
         ca_cert=settings.etcd_ca_file or None,
         username=settings.etcd_username or None,
-        password=settings.etcd_password or None,
+        password=password or None,
     )
     # urllib3 re-sends PUT, GET and DELETE three times unless told not to
     client.http.clear()
     client.http.connection_pool_kw["retries"] = urllib3.Retry(connect=0, read=0, status=0, other=0, redirect=0)
+    # the constructor takes just one number, for connecting and reading alike
+    client._read_timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=settings.etcd_timeout)  # noqa: SLF001
     return client
 
 
-def _member(url: str) -> tuple[str, str, int, str]:
-    bad = SettingsError(f"{url!r} is not the URL of an etcd member; expected one like http://127.0.0.1:4001")
+def _member(variable: str, url: str) -> tuple[str, str, int]:
+    bad = SettingsError(f"{variable}={url!r}: not an etcd member's URL like http://127.0.0.1:4001")
     try:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         port = parts.port or 4001
     except ValueError:
         raise bad from None
-    if not parts.hostname or parts.scheme not in ("http", "https"):
+    if not parts.hostname or parts.scheme not in ("http", "https") or parts.path not in ("", "/"):
         raise bad
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return parts.scheme, host, port, f"{parts.scheme}://{host}:{port}"
+    return parts.scheme, f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname, port
+
+
+def _why(error: etcd.EtcdException) -> str:
+    cause = getattr(error, "cause", None)
+    return str(getattr(cause, "reason", None) or cause or error)
 
 
 def _node(found: etcd.EtcdResult) -> Node:
     return Node(found.key, found.value or "", int(found.modifiedIndex), found.ttl)
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]

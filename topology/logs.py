@@ -1,4 +1,4 @@
-"""Configures logging; called by entry points only. LOG_LEVEL (INFO) and LOG_FORMAT (text or json) set it."""
+"""Configures logging; called by entry points only. LOG_LEVEL and LOG_FORMAT (text, json) set it."""
 
 import logging
 import sys
@@ -8,6 +8,7 @@ import msgspec
 from pythonjsonlogger.json import JsonFormatter
 
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,12 +19,13 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configure(settings: LogSettings) -> None:
-    """Send every log record to stderr, one line each (a traceback follows its line in text form)."""
+    """Send every log record to stderr, one line each (in text form a traceback follows its line)."""
     handler = logging.StreamHandler(sys.stderr)
     formatter: logging.Formatter = logging.Formatter(TEXT)
     if settings.log_format == "json":
-        formatter = JsonFormatter(
-            "%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"levelname": "level", "asctime": "time"}
-        )
+        formatter = JsonFormatter(FIELDS, rename_fields={"levelname": "level", "asctime": "time"})
     handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    # these tell every failed request that topology.etcd tells, too, and at DEBUG every byte
+    logging.getLogger("etcd").setLevel(logging.CRITICAL)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -1,9 +1,10 @@
-"""The topology document: which instance is the master, and which are its slaves. Pure: no I/O, no clock.
+"""The topology document: which instance is master, which are its slaves. Pure: no I/O, no clock.
 
 Parsed once, at the edge, into frozen values; DocumentError names the field that is wrong.
 """
 
 import ipaddress
+import re
 from typing import Annotated
 
 import msgspec
@@ -13,29 +14,28 @@ from topology.errors import DocumentError
 DEFAULT_PORT = 6379
 MAX_BYTES = 1 << 20
 EXAMPLE = '{"master": {"address": "core-01.redis-1.docker"}, "slaves": []}'
+# registrator's labels hold colons and underscores, so more than host names have is let through
+NAME = re.compile(r"[^\x00-\x20\x7f-\U0010ffff/\\\"'@?#\[\]%*.]{1,63}")
 
 
 class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An instance as the document gives it: an IP address or a name, and a port where one is given."""
+    """An instance as the document gives it: an IP address or a name, and maybe a port."""
 
     address: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
     @property
     def is_ip(self) -> bool:
-        """Whether `address` is an IPv4 or IPv6 address; anything else is a name for an SRV look-up."""
-        try:
-            ipaddress.ip_address(self.address)
-        except ValueError:
-            return False
-        return True
+        """Whether `address` is an IPv4 or IPv6 address; anything else is a name for SRV."""
+        return _ip(self.address) is not None
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """Equal for two spellings of one instance: letter case, a trailing dot, zeros in IPv6, the default port."""
-        if self.is_ip:
-            return str(ipaddress.ip_address(self.address)), self.port or DEFAULT_PORT
-        return self.address.rstrip(".").lower(), self.port
+        """Equal for spellings of one instance: case, trailing dot, IPv6 forms, default port."""
+        ip = _ip(self.address)
+        if ip is not None:
+            return str(getattr(ip, "ipv4_mapped", None) or ip), self.port or DEFAULT_PORT
+        return self.address.removesuffix(".").lower(), self.port
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address and self.is_ip else self.address
@@ -60,37 +60,41 @@ def parse(body: bytes) -> Topology:
         topology = msgspec.json.decode(body, type=Topology)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DocumentError(f"{_told(error)}; expected a document like {EXAMPLE}") from None
-    _check_names(topology)
-    _check_twice(topology)
-    return topology
-
-
-def _told(error: Exception) -> str:
-    text = str(error).replace("`$.", "`").replace(" - at `$`", "")
-    return text if isinstance(error, msgspec.ValidationError) else f"not JSON: {text}"
-
-
-def _fields(topology: Topology) -> list[tuple[str, Address]]:
-    return [("master", topology.master), *((f"slaves[{i}]", each) for i, each in enumerate(topology.slaves))]
-
-
-def _check_names(topology: Topology) -> None:
-    for field, each in _fields(topology):
-        if each.is_ip:
-            continue
-        labels = each.address.removesuffix(".").split(".")
-        if any(not label or len(label.encode()) > 63 for label in labels) or not _printable(each.address):
-            raise DocumentError(f"{field}.address {each.address!r} is neither an IP address nor a DNS name")
-
-
-def _printable(name: str) -> bool:
-    # registrator's labels hold colons, so more than letters, digits and hyphens must be let through
-    return name.isascii() and name.isprintable() and not set(name) & set(" /\\\"'@?#[]")
-
-
-def _check_twice(topology: Topology) -> None:
+    fields = [
+        ("master", topology.master),
+        *((f"slaves[{at}]", each) for at, each in enumerate(topology.slaves)),
+    ]
     seen: dict[tuple[str, int | None], str] = {}
-    for field, each in _fields(topology):
+    for field, each in fields:
+        _check(field, each)
         if each.key in seen:
             raise DocumentError(f"{field} is the same instance as {seen[each.key]}: {each}")
         seen[each.key] = field
+    return topology
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _told(error: Exception) -> str:
+    # an unknown field's name may be as long as the whole document
+    text = str(error).replace("`$.", "`").replace(" - at `$`", "")[:300]
+    return text if isinstance(error, msgspec.ValidationError) else f"not JSON: {text}"
+
+
+def _check(field: str, instance: Address) -> None:
+    """DocumentError unless the address is an IP address that others can use, or a DNS name."""
+    ip = _ip(instance.address)
+    if ip is not None:
+        if getattr(ip, "scope_id", None):
+            raise DocumentError(f"{field}.address {ip}: a scope holds on one machine only")
+        return
+    labels = instance.address.removesuffix(".").split(".")
+    if not all(NAME.fullmatch(label) for label in labels) or labels[-1].isdigit():
+        raise DocumentError(f"{field}.address {instance.address!r} is neither an IP address nor a DNS name")
+    if len(labels) > 1 and ":" in labels[-1]:
+        raise DocumentError(f"{field}.address {instance.address!r} holds a port; give it as `port`")

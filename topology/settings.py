@@ -1,11 +1,13 @@
 """Reads a service's settings from its environment into a frozen struct.
 
-A field `connect_timeout` is read from CONNECT_TIMEOUT; an empty variable counts as not set. The field's type says what is
-accepted (msgspec's lax mode, with `Meta` bounds). Errors name the variable and the value, but never a secret's.
+A field `connect_timeout` is read from CONNECT_TIMEOUT; an empty variable counts as not set. The
+field's type says what is accepted (msgspec's lax mode, with `Meta` bounds); a tuple takes values
+apart at blanks and commas. Errors name the variable and the value, but never a secret's.
 """
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,8 +31,26 @@ def read(kind: type[S], environ: Mapping[str, str]) -> S:
     return kind(**values)
 
 
+def secret(variable: str, given: str, path: str) -> str:
+    """A secret that is `given` in `variable`, or is the first line of the file in `variable`_FILE.
+
+    Empty where neither is set; SettingsError where both are, or where the file holds none.
+    """
+    if not path:
+        return given
+    if given:
+        raise SettingsError(f"{variable} and {variable}_FILE are both set; give one of them")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{variable}_FILE={path!r}: {error}") from None
+    if not lines or not lines[0]:
+        raise SettingsError(f"{variable}_FILE={path!r}: the file's first line is empty")
+    return lines[0]
+
+
 def _value(variable: str, raw: str, kind: Any) -> Any:
-    many = str(getattr(kind, "__origin__", kind)) == str(tuple)
+    many = getattr(kind, "__origin__", kind) is tuple
     given: Any = [word for word in re.split(r"[\s,]+", raw) if word] if many else raw
     try:
         return msgspec.convert(given, kind, strict=False)

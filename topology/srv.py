@@ -1,6 +1,7 @@
-"""Finds where an instance listens: SRV look-ups by DNS, with the answer's own address records where it carries them.
+"""Finds where an instance listens: SRV look-ups by DNS.
 
-Source: RFC 2782 for SRV; SkyDNS puts the target's A or AAAA record into the additional section.
+The address is taken from the answer's own additional records where it carries them. Sources: RFC
+2782 for SRV; SkyDNS puts the target's A or AAAA record into the additional section.
 """
 
 import ipaddress
@@ -36,7 +37,8 @@ class Endpoint:
 class Resolver:
     """Looks names up at the given name servers (IP addresses), or at those of /etc/resolv.conf.
 
-    `timeout` is in seconds, for one look-up with everything that it needs. Nothing is cached: addresses change.
+    `timeout` is in seconds, for one look-up with everything that it needs. Nothing is cached:
+    addresses change. Any thread may use it. `variable` is what a SettingsError names.
     """
 
     def __init__(
@@ -45,19 +47,23 @@ class Resolver:
         port: int = 53,
         searchlist: Sequence[str] = (),
         timeout: float = 2.0,
+        variable: str = "NAMESERVERS",
     ) -> None:
-        self._dns = dns.resolver.Resolver(configure=not nameservers)
+        try:
+            self._dns = dns.resolver.Resolver(configure=not nameservers)
+        except dns.resolver.NoResolverConfiguration as error:
+            raise SettingsError(f"{variable} is not set, and there is no other: {error}") from None
         self._timeout = timeout
         if nameservers:
-            self._dns.nameservers = [_ip(server) for server in nameservers]
+            self._dns.nameservers = [_ip(variable, server) for server in nameservers]
         self._dns.port = port
         if searchlist:
-            self._dns.search = [dns.name.from_text(suffix) for suffix in searchlist]
+            self._dns.search = [_suffix(suffix) for suffix in searchlist]
         # a lost datagram is asked for again within the look-up's own time
         self._dns.timeout = timeout / 3
 
     def endpoint(self, address: Address) -> Endpoint:
-        """Where `address` listens. A port in `address` wins over the record's. Unresolved says what was missing."""
+        """Where `address` listens; its own port wins. Unresolved says what was missing."""
         if address.is_ip:
             return Endpoint(address.address, address.port or DEFAULT_PORT)
         found = self.srv(address.address)
@@ -67,12 +73,18 @@ class Resolver:
         """The SRV record of `name` with the lowest priority, with its target's IP address."""
         deadline = time.monotonic() + self._timeout
         answer = self._ask(name, "SRV", deadline)
-        records = sorted((r for r in answer if isinstance(r, SRV)), key=lambda r: (r.priority, -r.weight, r.port))
+        records = [record for record in answer if isinstance(record, SRV)]
+        records.sort(key=lambda record: (record.priority, -record.weight, record.port))
         first = records[0]
         if len(records) > 1:
-            log.warning("found %d SRV records for %s, taking %s:%d", len(records), name, first.target, first.port)
+            chosen = f"{first.target.to_text(omit_final_dot=True)}:{first.port}"
+            log.warning("found %d SRV records for %s, taking %s", len(records), name, chosen)
         if first.target == dns.name.root:
-            raise Unresolved(f"{name}: the SRV record has no target (registered with an empty host: start registrator with -ip)")
+            raise Unresolved(
+                f"{name}: the SRV record has no target: registered with an empty host, start registrator with -ip"
+            )
+        if not first.port:
+            raise Unresolved(f"{name}: the SRV record has port 0")
         return Endpoint(self._address(name, first.target, answer.response, deadline), first.port)
 
     def _address(self, name: str, target: dns.name.Name, response: dns.message.Message, deadline: float) -> str:
@@ -80,37 +92,40 @@ class Resolver:
             for rrset in response.additional:
                 if rrset.name == target and rrset.rdtype == kind:
                     return str(rrset[0].to_text())
-        host = target.to_text(omit_final_dot=True)
+        missing = []
         for text in ("A", "AAAA"):
             try:
-                return str(self._ask(host, text, deadline, absolute=True)[0].to_text())
-            except Unresolved:
-                if text == "AAAA":
-                    raise Unresolved(f"{name}: the SRV record's target {host} has no address") from None
-        raise AssertionError("unreachable")
+                return str(self._ask(target.to_text(), text, deadline)[0].to_text())
+            except Unresolved as error:
+                missing.append(str(error))
+        raise Unresolved(f"{name}: its SRV record's target has no address: {', '.join(missing)}")
 
-    def _ask(self, name: str, kind: str, deadline: float, *, absolute: bool = False) -> dns.resolver.Answer:
+    def _ask(self, name: str, kind: str, deadline: float) -> dns.resolver.Answer:
+        # the time may be used up by earlier questions: one more gets a moment, so that it can fail
         left = max(0.05, deadline - time.monotonic())
-        asked = name.rstrip(".") + "." if absolute else name
         try:
-            return self._dns.resolve(asked, kind, lifetime=left, search=bool(self._dns.search) and not absolute)
+            return self._dns.resolve(name, kind, lifetime=left, search=bool(self._dns.search))
         except dns.resolver.NXDOMAIN:
             raise Unresolved(f"{name} has no {kind} record (NXDOMAIN)") from None
         except dns.resolver.NoAnswer:
             raise Unresolved(f"{name} has no {kind} record") from None
         except (dns.resolver.NoNameservers, dns.exception.Timeout, OSError) as error:
-            servers = ", ".join(f"{server} port {self._dns.port}" for server in self._dns.nameservers)
-            raise Unresolved(f"{name}: no answer from {servers} within {self._timeout:g} s ({_why(error)})") from None
+            asked = ", ".join(f"{each} port {self._dns.port}" for each in self._dns.nameservers)
+            why = type(error).__name__
+            raise Unresolved(f"{name}: no answer from {asked} within {self._timeout:g} s ({why})") from None
         except dns.exception.DNSException as error:
             raise Unresolved(f"{name} can't be looked up: {error}") from None
 
 
-def _why(error: Exception) -> str:
-    return type(error).__name__
-
-
-def _ip(server: str) -> str:
+def _ip(variable: str, server: str) -> str:
     try:
         return str(ipaddress.ip_address(server))
     except ValueError:
-        raise SettingsError(f"NAMESERVERS: {server!r} is not an IP address") from None
+        raise SettingsError(f"{variable}={server!r}: not an IP address") from None
+
+
+def _suffix(suffix: str) -> dns.name.Name:
+    try:
+        return dns.name.from_text(suffix)
+    except dns.exception.DNSException as error:
+        raise SettingsError(f"SEARCHLIST={suffix!r}: not a domain: {error}") from None

@@ -1,11 +1,11 @@
-"""The web app of a service that takes the topology by PUT at one path, and the server that it runs in.
+"""The web app of a service that takes the topology by PUT at one path, and its server.
 
 Errors are one text/plain line `ErrorClass: message` with the status of their class.
 """
 
+import ipaddress
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -14,27 +14,37 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from topology.errors import TopologyError
+from topology.errors import SettingsError, TopologyError
 from topology.model import MAX_BYTES, Topology, parse
 
 log = logging.getLogger(__name__)
+
+# what is read, at most, of a document that is too large, so that its sender gets to see the answer
+DRAINED_BYTES = 16 * MAX_BYTES
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a web service reads to listen: the IP address and the TCP port."""
 
-    bind: str = "0.0.0.0"  # noqa: S104 - inside a container, the published port decides who may connect
+    bind: str = "0.0.0.0"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
+
+    def __post_init__(self) -> None:
+        try:
+            ipaddress.ip_address(self.bind)
+        except ValueError as error:
+            raise SettingsError(f"BIND={self.bind!r}: {error}") from None
 
 
 def text(body: str, status: int = 200) -> Response:
     """One line of text/plain, whatever `body` holds."""
-    return Response(re.sub(r"\s*[\r\n]+\s*", " ", body) + "\n", status=status, mimetype="text/plain")
+    line = " ".join(part.strip() for part in body.splitlines())
+    return Response(f"{line}\n".encode(errors="backslashreplace"), status=status, mimetype="text/plain")
 
 
 def one_put(name: str, path: str, put: Callable[[Topology], Response]) -> Flask:
-    """An app that parses the document of a PUT at `path` and hands it on; GET /healthz says that the process lives."""
-    app = Flask(name)
+    """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives."""
+    app = Flask(name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
 
     @app.put(path)
@@ -53,7 +63,8 @@ def one_put(name: str, path: str, put: Callable[[Topology], Response]) -> Flask:
 
 def _told(error: TopologyError) -> Response:
     line = f"{type(error).__name__}: {error}"
-    log.log(logging.ERROR if error.status == 500 else logging.WARNING, "answered %d: %s", error.status, line)
+    level = logging.ERROR if error.status == 500 else logging.WARNING
+    log.log(level, "answered %d: %s", error.status, line)
     return text(line, error.status)
 
 
@@ -61,24 +72,36 @@ def _http(error: HTTPException) -> Response:
     code = error.code or 500
     line = f"{type(error).__name__}: {request.method} {request.path}: {error.description}"
     if code == 413:
+        _drain()
         line = f"{type(error).__name__}: the document is larger than {MAX_BYTES} bytes"
     answer = text(line, code)
     answer.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
     return answer
 
 
+def _drain() -> None:
+    # closing a connection with unread data resets it, and the answer may be lost on the way
+    stream = request.environ["wsgi.input"]
+    left = DRAINED_BYTES
+    while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
+        left -= len(chunk)
+
+
 def _unexpected(error: Exception) -> Response:
-    log.exception("failed on %s %s", request.method, request.path)
+    log.error("failed on %s %s", request.method, request.path, exc_info=error)
     return text(f"{type(error).__name__}: an error of the service itself, see its log", 500)
 
 
 def serve(factory: str, settings: WebSettings, threads: int) -> None:
-    """Becomes gunicorn: one process (locks and refreshers live in it), `threads` requests at once. Never returns.
+    """Becomes gunicorn: one process (locks and refreshers live in it). Never returns.
 
-    gthread lets requests in flight finish at SIGTERM; the other worker kinds drop them or block /healthz.
+    `threads` requests are served at once. gthread lets requests in flight finish at SIGTERM; the
+    other kinds of worker drop them or block /healthz.
     """
     host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
     options = ["--bind", f"{host}:{settings.port}", "--worker-class", "gthread", "--workers", "1"]
     options += ["--threads", str(threads), "--graceful-timeout", "30", "--timeout", "60"]
-    options += ["--no-control-socket", "--worker-tmp-dir", "/dev/shm", "--log-level", "warning"]  # noqa: S108 - heartbeats need no disk
+    options += ["--no-control-socket", "--log-level", "warning"]
+    if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108 - heartbeats need no disk
+        options += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108 - the same
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *options, factory])  # noqa: S606 - no shell wanted
