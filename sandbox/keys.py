@@ -57,9 +57,7 @@ class Keys:
         except KeysError:
             return False
 
-    def _request(
-        self, method: str, path: str, form: Mapping[str, str] | None = None
-    ) -> tuple[int, Any]:
+    def _request(self, method: str, path: str, form: Mapping[str, str] | None = None) -> tuple[int, Any]:
         connection = HTTPConnection(self._host, self._port, timeout=self._timeout)
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
         try:

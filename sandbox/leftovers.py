@@ -20,9 +20,7 @@ def find(run: str) -> tuple[Leftover, ...]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             marked = wanted in (folder / "environ").read_bytes().split(b"\0")
-            command = (
-                (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            )
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:  # it ended while we looked, or isn't ours to look into
             continue
         if marked and command:

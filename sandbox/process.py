@@ -35,9 +35,7 @@ class ProcessError(Exception):
     """A child did not start, ended by itself, or did not stop. The message holds its log's tail."""
 
 
-def wait_until(
-    condition: Callable[[], bool], what: str, timeout: float = 10, interval: float = 0.01
-) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10, interval: float = 0.01) -> None:
     """Poll `condition` every `interval` seconds; TimeoutError naming `what` after `timeout`."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -72,9 +70,7 @@ class Process:
     export must not configure a service. The working directory is the repository's root.
     """
 
-    def __init__(
-        self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
         self.argv = list(argv)
         self.log = log
         self.env = dict(env or {})

@@ -14,14 +14,13 @@ from sandbox import leftovers
 from sandbox.etcd import EtcdServer
 from sandbox.process import MARK, wait_until
 from sandbox.redis import RedisServer
+from sandbox.skydns import SkyDns
 
 RUN = uuid.uuid4().hex
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--full", action="store_true", help="run also what takes long: whole sweeps, not samples"
-    )
+    parser.addoption("--full", action="store_true", help="run also what takes long: whole sweeps, not samples")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,6 +72,17 @@ def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
 def etcd(tmp_path: Path) -> Iterator[EtcdServer]:
     """An etcd with the v2 API, empty."""
     server = EtcdServer(tmp_path / "etcd")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def skydns(etcd: EtcdServer, tmp_path: Path) -> Iterator[SkyDns]:
+    """A SkyDNS stand-in over `etcd`."""
+    server = SkyDns(etcd.url, tmp_path / "skydns")
     try:
         server.start()
         yield server

@@ -18,9 +18,7 @@ FLAVOURS = ("redis-6.2", "redis-7.0", "valkey-8.0")
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_restart_under_another_port_keeps_data_and_rewritten_config(
-    start_redis: StartRedis, flavour: str
-) -> None:
+def test_restart_under_another_port_keeps_data_and_rewritten_config(start_redis: StartRedis, flavour: str) -> None:
     server = start_redis(flavour=flavour, config={"appendonly": "yes"})
     client = server.client()
     client.set("key", "value")
@@ -113,9 +111,7 @@ def test_a_process_that_ignores_sigterm_is_killed_and_told(tmp_path: Path) -> No
     assert not process.running
 
 
-def test_the_callers_environment_configures_no_child(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_callers_environment_configures_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAMESERVERS", "192.0.2.1")
     process = Process(["env"], log=tmp_path / "log", env={"PORT": "1"})
     process.start()
