@@ -15,6 +15,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from topology.errors import SettingsError, TopologyError
+from topology.logs import LogSettings
 from topology.model import MAX_BYTES, Topology, parse
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 DRAINED_BYTES = 16 * MAX_BYTES
 
 
-class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a web service reads to listen: the IP address and the TCP port."""
+class WebSettings(LogSettings, frozen=True, kw_only=True):
+    """What a web service reads, besides what every service does: the IP address and the TCP port to listen on."""
 
     bind: str = "0.0.0.0"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080

@@ -1,0 +1,28 @@
+"""Starts the dictator: checks its settings, then becomes the web server."""
+
+import os
+import sys
+
+from dictator.app import THREADS
+from dictator.settings import Settings
+from topology.errors import SettingsError
+from topology.settings import read
+from topology.srv import Resolver
+from topology.web import serve
+
+
+def main() -> int:
+    """Never returns where the settings are good; else 2, with a line that names the variable."""
+    try:
+        settings = read(Settings, os.environ)
+        _ = settings.password
+        Resolver(settings.nameservers, settings.nameservers_port, settings.searchlist)
+    except SettingsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    serve("dictator.app:create()", settings, THREADS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

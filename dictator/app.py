@@ -1,0 +1,55 @@
+"""The dictator's web app: PUT /master applies a topology, GET /master shows what came of it."""
+
+import os
+
+import msgspec
+from flask import Flask, Response, request
+
+from dictator.apply import QUEUE, Dictator
+from dictator.settings import Settings
+from topology.errors import DocumentError
+from topology.logs import configure
+from topology.model import Topology
+from topology.settings import read
+from topology.web import one_put, text
+
+# every PUT that waits holds a thread; /healthz and GET /master need some too
+THREADS = QUEUE + 16
+
+
+def create() -> Flask:
+    """The app, made of the environment; gunicorn calls it."""
+    settings = read(Settings, os.environ)
+    configure(settings)
+    return make(Dictator(settings))
+
+
+def make(dictator: Dictator) -> Flask:
+    """The app around a dictator."""
+
+    def put(topology: Topology) -> Response:
+        force, dry_run = _flag("force"), _flag("dry_run")
+        if dry_run:
+            return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
+        receipt = dictator.apply(topology, force=force)
+        status = 202 if receipt.open else 200
+        if request.accept_mimetypes.best_match(["text/plain", "application/json"]) == "application/json":
+            return Response(receipt.json(), status=status, mimetype="application/json")
+        told = f"; {receipt.open}" if receipt.open else ""
+        lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
+        return text(f"OK{told}{lost}", status)
+
+    app = one_put("dictator", "/master", put)
+
+    @app.get("/master")
+    def _state() -> Response:
+        return Response(msgspec.json.encode(dictator.state()), mimetype="application/json")
+
+    return app
+
+
+def _flag(name: str) -> bool:
+    value = request.args.get(name, "0")
+    if value not in ("0", "1"):
+        raise DocumentError(f"{name}={value!r} in the query: expected 0 or 1")
+    return value == "1"

@@ -1,0 +1,172 @@
+"""Applies a topology: resolve, observe, plan, execute, and again until nothing is left to do. One apply at a time."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Condition
+
+from dictator.execute import Executor
+from dictator.link import RedisWorld
+from dictator.observation import Instance, LeftOut
+from dictator.observe import look, observe
+from dictator.plan import Plan, plan
+from dictator.receipt import Receipt
+from dictator.settings import Settings
+from dictator.source import Seen
+from dictator.steps import told
+from topology.errors import Busy, TopologyError, Unavailable, Unresolved
+from topology.model import Address, Topology
+from topology.srv import Resolver
+
+log = logging.getLogger(__name__)
+
+# plans may change under way (a lifted instance, a write that came between), but not without end
+ROUNDS = 6
+# this many instances are asked at the same time
+WIDTH = 64
+# how many PUTs may wait for their turn; each holds a thread of the server
+QUEUE = 32
+
+
+class Turnstile:
+    """Lets one through at a time, in the order of arrival; Busy after `seconds`, or when too many wait already."""
+
+    def __init__(self, seconds: float, most: int = QUEUE) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._queue: deque[object] = deque()
+        self._changed = Condition()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Waits for its turn, and holds it."""
+        ticket = object()
+        with self._changed:
+            if len(self._queue) > self._most:
+                raise Busy(f"{len(self._queue)} requests are under way or waiting, {self._most} may wait")
+            self._queue.append(ticket)
+            if not self._changed.wait_for(lambda: self._queue[0] is ticket, self._seconds):
+                self._queue.remove(ticket)
+                raise Busy(f"waited {self._seconds:g} s for an apply that is under way, gave up")
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+
+
+class Dictator:
+    """Makes the instances be what a topology says. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._resolver = Resolver(
+            settings.nameservers, settings.nameservers_port, settings.searchlist, settings.resolve_timeout
+        )
+        self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="instance")
+        self._turnstile = Turnstile(settings.turn_timeout)
+        self.applied: Topology | None = None
+
+    def apply(self, topology: Topology, *, force: bool = False) -> Receipt:
+        """Applies the topology and says what was done. Raises a TopologyError where it could not."""
+        with self._turnstile.turn():
+            started = time.perf_counter()
+            receipt = Receipt(master=str(topology.master))
+            self._rounds(topology, receipt, force=force)
+            receipt.duration_ms = round((time.perf_counter() - started) * 1000, 3)
+            self.applied = topology
+            log.info(
+                "applied master %s: %s in %.1f ms, window %s ms%s",
+                receipt.master,
+                "changed" if receipt.changed else "unchanged",
+                receipt.duration_ms,
+                receipt.window_ms,
+                f"; {receipt.open}" if receipt.open else "",
+            )
+            return receipt
+
+    def _rounds(self, topology: Topology, receipt: Receipt, *, force: bool) -> None:
+        with RedisWorld(self._settings, self._pool) as world:
+            for _ in range(ROUNDS):
+                made = self._plan(world, topology, receipt, force=force)
+                if Executor(world, self._settings, receipt).run(made):
+                    return
+        raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
+
+    def _plan(self, world: RedisWorld, topology: Topology, receipt: Receipt, *, force: bool) -> Plan:
+        started = time.perf_counter()
+        seen = self.look(world, topology)
+        ms = (time.perf_counter() - started) * 1000
+        for each in (*seen.listed, *seen.outside):
+            log.info("observed %s", each)
+        made = plan(seen, force=force)
+        receipt.source = str(made.source)
+        receipt.left_out = [str(each) for each in made.left_out]
+        receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
+        receipt.add("observe", f"observe {len(seen.listed)} instances", ms, {})
+        log.info("planned %d steps; the data of %s survives", len(made.steps), made.source)
+        for text in made.discarded:
+            log.warning("discards, being forced: %s", text)
+        return made
+
+    def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
+        """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""
+        with RedisWorld(self._settings, self._pool) as world:
+            made = plan(self.look(world, topology), force=force)
+        lines = [told(step) for step in made.steps] or ["nothing to do"]
+        lines += [f"leaves out {each}" for each in made.left_out]
+        return lines + [f"discards {text}" for text in made.discarded]
+
+    def look(self, world: RedisWorld, topology: Topology) -> Seen:
+        """Resolves and observes; Unavailable where the wanted master can't be found or does not answer."""
+        found = self._resolve(topology.instances)
+        master, *slaves = found
+        if isinstance(master, LeftOut):
+            raise Unresolved(f"the wanted master {master}")
+        reachable = tuple(each for each in slaves if isinstance(each, Instance))
+        return observe(world, master, reachable, tuple(each for each in slaves if isinstance(each, LeftOut)))
+
+    def _resolve(self, addresses: tuple[Address, ...]) -> list[Instance | LeftOut]:
+        def one(address: Address) -> Instance | LeftOut:
+            try:
+                endpoint = self._resolver.endpoint(address)
+            except Unresolved as error:
+                return LeftOut(str(address), str(error))
+            return Instance(address.address, endpoint.host, endpoint.port)
+
+        return list(self._pool.map(one, addresses))
+
+    def state(self) -> dict[str, object]:
+        """The topology that was applied last, and what its instances say of themselves now."""
+        if self.applied is None:
+            return {"topology": None, "instances": []}
+        with RedisWorld(self._settings, self._pool) as world:
+            return {
+                "topology": self.applied,
+                "instances": [self._told(world, each) for each in self._resolve(self.applied.instances)],
+            }
+
+    def _told(self, world: RedisWorld, instance: Instance | LeftOut) -> dict[str, object]:
+        if isinstance(instance, LeftOut):
+            return {"instance": instance.name, "error": instance.reason}
+        try:
+            found = look(world.link(instance), instance)
+        except TopologyError as error:
+            return {"instance": str(instance), "error": str(error)}
+        rep = found.replication
+        return {
+            "instance": str(instance),
+            "role": "master" if rep.master else "slave",
+            "parked": rep.parked,
+            "following": None if rep.following is None else "{}:{}".format(*rep.following),
+            "link": "up" if rep.link_up else "syncing" if rep.syncing else None if rep.master else "down",
+            "offset": rep.history.offset,
+            "replid": rep.history.replid,
+            "keys": found.keys,
+            "loading": found.loading,
+            "min_replicas_to_write": found.min_replicas,
+        }

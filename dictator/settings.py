@@ -1,0 +1,53 @@
+"""The dictator's settings: what it reads from its environment, with the defaults."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from topology.errors import SettingsError
+from topology.web import WebSettings
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class Settings(WebSettings, frozen=True, kw_only=True):
+    """Deadlines are in seconds; each bounds one wait, and the message of what ran into it gives the figure."""
+
+    nameservers: tuple[str, ...] = ()
+    nameservers_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 53
+    searchlist: tuple[str, ...] = ()
+    resolve_timeout: Seconds = 2.0
+
+    redis_username: str = ""
+    redis_password: str = ""
+    redis_password_file: str = ""
+    # the path of a CA's certificates (PEM): instances are reached by TLS, with certificates of this CA
+    redis_tls: str = ""
+
+    # to open a connection to an instance, and for any one answer of it
+    connect_timeout: Seconds = 1.0
+    reply_timeout: Seconds = 2.0
+    # for the target to become an in-sync slave of the source; writes go on meanwhile
+    sync_timeout: Seconds = 10.0
+    # how long writes are held back at most; the target has half of it to apply what is under way
+    pause_timeout: Seconds = 2.0
+    # how long the answer waits for slaves to follow; those that need longer are named in it
+    follow_timeout: Seconds = 2.0
+    # how long a PUT waits for those before it, and how many may wait
+    turn_timeout: Seconds = 20.0
+
+    @property
+    def password(self) -> str:
+        """REDIS_PASSWORD, or the first line of REDIS_PASSWORD_FILE."""
+        if not self.redis_password_file:
+            return self.redis_password
+        if self.redis_password:
+            raise SettingsError("REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set; give one of them")
+        try:
+            lines = Path(self.redis_password_file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"REDIS_PASSWORD_FILE={self.redis_password_file!r}: {error}") from None
+        if not lines:
+            raise SettingsError(f"REDIS_PASSWORD_FILE={self.redis_password_file!r}: the file is empty")
+        return lines[0]
