@@ -15,7 +15,7 @@ DEFAULT_PORT = 6379
 MAX_BYTES = 1 << 20
 EXAMPLE = '{"master": {"address": "core-01.redis-1.docker"}, "slaves": []}'
 # registrator's labels hold colons and underscores, so more than host names have is let through
-NAME = re.compile(r"[^\x00-\x20\x7f-\U0010ffff/\\\"'@?#\[\]%*.]{1,63}")
+LABEL = re.compile(r"[^\x00-\x20\x7f-\U0010ffff/\\\"'@?#\[\]%*.]{1,63}")
 
 
 class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +73,12 @@ def parse(body: bytes) -> Topology:
     return topology
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` is a DNS name, as registrator makes them too; its last label is no number."""
+    labels = text.removesuffix(".").split(".")
+    return all(LABEL.fullmatch(each) for each in labels) and not labels[-1].isdigit()
+
+
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)
@@ -93,8 +99,7 @@ def _check(field: str, instance: Address) -> None:
         if getattr(ip, "scope_id", None):
             raise DocumentError(f"{field}.address {ip}: a scope holds on one machine only")
         return
-    labels = instance.address.removesuffix(".").split(".")
-    if not all(NAME.fullmatch(label) for label in labels) or labels[-1].isdigit():
+    if not is_name(instance.address):
         raise DocumentError(f"{field}.address {instance.address!r} is neither an IP address nor a DNS name")
-    if len(labels) > 1 and ":" in labels[-1]:
+    if "." in instance.address and ":" in instance.address.rpartition(".")[2]:
         raise DocumentError(f"{field}.address {instance.address!r} holds a port; give it as `port`")

@@ -1,0 +1,27 @@
+"""dnsd's web app: PUT /dns publishes the topology. Made once in the one gunicorn process."""
+
+import os
+import threading
+
+from flask import Flask, Response
+
+from dnsd.publisher import Publisher
+from dnsd.settings import read
+from topology import logs, web
+from topology.model import Topology
+
+
+def create() -> Flask:
+    """The app, with the refresher running beside it."""
+    settings, store = read(os.environ)
+    logs.configure(settings)
+    publisher = Publisher(store, settings)
+    threading.Thread(target=publisher.keep_fresh, name="refresher", daemon=True).start()
+
+    def put(topology: Topology) -> Response:
+        left_out = publisher.publish(topology)
+        if left_out:
+            return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
+        return web.text("OK")
+
+    return web.one_put("dnsd", "/dns", put)

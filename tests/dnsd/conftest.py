@@ -1,0 +1,117 @@
+"""A dnsd on a real etcd, with records as registrator writes them."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.etcd import EtcdServer
+from sandbox.process import Process, free_port, wait_until
+from sandbox.server import Server
+from sandbox.skydns import SkyDns
+
+DOMAIN = "/skydns/docker/redis-1"
+
+
+class Dnsd(Server):
+    """A dnsd that publishes under redis-1.docker, and what its tests ask of it and of its etcd."""
+
+    def __init__(self, etcd: EtcdServer, log: Path, **env: str) -> None:
+        self.etcd = etcd
+        self.port = free_port()
+        settings = {"PUBLISH_DOMAIN": "redis-1.docker", "ETCD_PEERS": etcd.url, "LOG_LEVEL": "DEBUG"}
+        listen = {"BIND": "127.0.0.1", "PORT": str(self.port)}
+        self.process = Process([sys.executable, "-m", "dnsd"], log=log, env=settings | listen | env)
+
+    def answers(self) -> bool:
+        """Whether its web app answers."""
+        try:
+            return self.request("GET", "/healthz")[0] == 200
+        except OSError:
+            return False
+
+    def request(self, method: str, path: str, body: str | bytes | None = None) -> tuple[int, str]:
+        """Status and body of the answer."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def put(self, master: Any, *slaves: Any) -> tuple[int, str]:
+        """PUT a topology; each instance is a host of redis-1.docker, or an object."""
+        return self.put_raw(json.dumps({"master": _instance(master), "slaves": [_instance(each) for each in slaves]}))
+
+    def put_raw(self, body: str | bytes) -> tuple[int, str]:
+        """PUT a body as it is."""
+        return self.request("PUT", "/dns", body)
+
+    def register(self, host: str, address: str, port: int) -> None:
+        """Write a node's record as registrator does."""
+        self.etcd.keys.put(f"{DOMAIN}/{host}", json.dumps({"host": address, "port": port}))
+
+    def published(self) -> dict[str, Any]:
+        """What is at `master` and below `slaves` right now."""
+        found = {}
+        master = self.etcd.keys.get(f"{DOMAIN}/master")
+        if master is not None:
+            found["master"] = json.loads(master)
+        for node in (self.etcd.keys.node(f"{DOMAIN}/slaves") or {}).get("nodes", []):
+            found["slaves/" + node["key"].rpartition("/")[2]] = json.loads(node["value"])
+        return found
+
+    def index(self, name: str) -> int:
+        """The modifiedIndex of a published record; 0 where there is none."""
+        node = self.etcd.keys.node(f"{DOMAIN}/{name}")
+        return 0 if node is None else int(node["modifiedIndex"])
+
+    def told(self, text: str) -> None:
+        """Wait until its log holds `text`."""
+        log = self.process.log
+        wait_until(lambda: log.exists() and text in log.read_text(), f"dnsd's log holds {text!r}")
+
+
+StartDnsd = Callable[..., Dnsd]
+
+
+def _instance(given: Any) -> Any:
+    return {"address": f"{given}.redis-1.docker"} if isinstance(given, str) else given
+
+
+@pytest.fixture
+def start_dnsd(etcd: EtcdServer, tmp_path: Path) -> Iterator[StartDnsd]:
+    """Starts a dnsd on the etcd with three nodes registered; environment by keywords."""
+    with ExitStack() as stack:
+
+        def start(*, wait: bool = True, **env: str) -> Dnsd:
+            service = Dnsd(etcd, tmp_path / "dnsd.log", **env)
+            stack.callback(service.kill)
+            if etcd.running:
+                for number in (1, 2, 3):
+                    service.register(f"core-0{number}", f"10.0.0.{number}", 49150 + number)
+            service.start(wait=wait)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def dnsd(start_dnsd: StartDnsd) -> Dnsd:
+    return start_dnsd()
+
+
+@pytest.fixture
+def skydns(etcd: EtcdServer, tmp_path: Path) -> Iterator[SkyDns]:
+    server = SkyDns(etcd.url, tmp_path / "skydns")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
