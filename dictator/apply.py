@@ -3,13 +3,13 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Condition
 
 from dictator.execute import Executor
-from dictator.link import RedisWorld
+from dictator.link import RedisWorld, World
 from dictator.observation import Instance, LeftOut
 from dictator.observe import look, observe
 from dictator.plan import Plan, plan
@@ -59,6 +59,34 @@ class Turnstile:
                 self._changed.notify_all()
 
 
+def converge(
+    world: World,
+    settings: Settings,
+    look: Callable[[], Seen],
+    receipt: Receipt,
+    *,
+    force: bool,
+    planner: Callable[..., Plan] = plan,
+) -> None:
+    """Observes (by `look`), plans and executes until a plan is done; the receipt says what it took."""
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        seen = look()
+        receipt.add("observe", f"observe {len(seen.listed)} instances", (time.perf_counter() - started) * 1000, {})
+        for each in (*seen.listed, *seen.outside):
+            log.info("observed %s", each)
+        made = planner(seen, force=force)
+        log.info("planned %d steps; the data of %s survives", len(made.steps), made.source)
+        for text in made.discarded:
+            log.warning("discards, being forced: %s", text)
+        receipt.source = str(made.source)
+        receipt.left_out = [str(each) for each in made.left_out]
+        receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
+        if Executor(world, settings, receipt).run(made):
+            return
+    raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
+
+
 class Dictator:
     """Makes the instances be what a topology says. Thread-safe."""
 
@@ -90,83 +118,61 @@ class Dictator:
             return receipt
 
     def _rounds(self, topology: Topology, receipt: Receipt, *, force: bool) -> None:
-        with RedisWorld(self._settings, self._pool) as world:
-            for _ in range(ROUNDS):
-                made = self._plan(world, topology, receipt, force=force)
-                if Executor(world, self._settings, receipt).run(made):
-                    return
-        raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
-
-    def _plan(self, world: RedisWorld, topology: Topology, receipt: Receipt, *, force: bool) -> Plan:
         started = time.perf_counter()
-        seen = self.look(world, topology)
-        ms = (time.perf_counter() - started) * 1000
-        for each in (*seen.listed, *seen.outside):
-            log.info("observed %s", each)
-        made = plan(seen, force=force)
-        receipt.source = str(made.source)
-        receipt.left_out = [str(each) for each in made.left_out]
-        receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
-        receipt.add("observe", f"observe {len(seen.listed)} instances", ms, {})
-        log.info("planned %d steps; the data of %s survives", len(made.steps), made.source)
-        for text in made.discarded:
-            log.warning("discards, being forced: %s", text)
-        return made
+        master, slaves, left_out = self._resolve(topology)
+        receipt.add("resolve", f"resolve {len(topology.instances)} names", (time.perf_counter() - started) * 1000, {})
+        with RedisWorld(self._settings, self._pool) as world:
+            converge(world, self._settings, lambda: observe(world, master, slaves, left_out), receipt, force=force)
 
     def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
         """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""
         with RedisWorld(self._settings, self._pool) as world:
-            made = plan(self.look(world, topology), force=force)
+            made = plan(observe(world, *self._resolve(topology)), force=force)
         lines = [told(step) for step in made.steps] or ["nothing to do"]
         lines += [f"leaves out {each}" for each in made.left_out]
         return lines + [f"discards {text}" for text in made.discarded]
 
-    def look(self, world: RedisWorld, topology: Topology) -> Seen:
-        """Resolves and observes; Unavailable where the wanted master can't be found or does not answer."""
-        found = self._resolve(topology.instances)
-        master, *slaves = found
+    def _resolve(self, topology: Topology) -> tuple[Instance, tuple[Instance, ...], tuple[LeftOut, ...]]:
+        """Where the wanted master and its slaves listen, and who can't be found; Unresolved for the master."""
+        master, *slaves = self._pool.map(self._find, topology.instances)
         if isinstance(master, LeftOut):
-            raise Unresolved(f"the wanted master {master}")
-        reachable = tuple(each for each in slaves if isinstance(each, Instance))
-        return observe(world, master, reachable, tuple(each for each in slaves if isinstance(each, LeftOut)))
+            raise Unresolved(f"the wanted master can't be found: {master.reason}")
+        found = tuple(each for each in slaves if isinstance(each, Instance))
+        return master, found, tuple(each for each in slaves if isinstance(each, LeftOut))
 
-    def _resolve(self, addresses: tuple[Address, ...]) -> list[Instance | LeftOut]:
-        def one(address: Address) -> Instance | LeftOut:
-            try:
-                endpoint = self._resolver.endpoint(address)
-            except Unresolved as error:
-                return LeftOut(str(address), str(error))
-            return Instance(address.address, endpoint.host, endpoint.port)
-
-        return list(self._pool.map(one, addresses))
+    def _find(self, address: Address) -> Instance | LeftOut:
+        try:
+            endpoint = self._resolver.endpoint(address)
+        except Unresolved as error:
+            return LeftOut(str(address), str(error))
+        return Instance(address.address, endpoint.host, endpoint.port)
 
     def state(self) -> dict[str, object]:
         """The topology that was applied last, and what its instances say of themselves now."""
         if self.applied is None:
             return {"topology": None, "instances": []}
         with RedisWorld(self._settings, self._pool) as world:
-            return {
-                "topology": self.applied,
-                "instances": [self._told(world, each) for each in self._resolve(self.applied.instances)],
-            }
+            told = self._pool.map(lambda each: _told(world, each), self._pool.map(self._find, self.applied.instances))
+            return {"topology": self.applied, "instances": list(told)}
 
-    def _told(self, world: RedisWorld, instance: Instance | LeftOut) -> dict[str, object]:
-        if isinstance(instance, LeftOut):
-            return {"instance": instance.name, "error": instance.reason}
-        try:
-            found = look(world.link(instance), instance)
-        except TopologyError as error:
-            return {"instance": str(instance), "error": str(error)}
-        rep = found.replication
-        return {
-            "instance": str(instance),
-            "role": "master" if rep.master else "slave",
-            "parked": rep.parked,
-            "following": None if rep.following is None else "{}:{}".format(*rep.following),
-            "link": "up" if rep.link_up else "syncing" if rep.syncing else None if rep.master else "down",
-            "offset": rep.history.offset,
-            "replid": rep.history.replid,
-            "keys": found.keys,
-            "loading": found.loading,
-            "min_replicas_to_write": found.min_replicas,
-        }
+
+def _told(world: World, instance: Instance | LeftOut) -> dict[str, object]:
+    if isinstance(instance, LeftOut):
+        return {"instance": instance.name, "error": instance.reason}
+    try:
+        found = look(world.link(instance), instance)
+    except TopologyError as error:
+        return {"instance": str(instance), "error": str(error)}
+    rep = found.replication
+    return {
+        "instance": str(instance),
+        "role": "master" if rep.master else "slave",
+        "parked": rep.parked,
+        "following": None if rep.following is None else "{}:{}".format(*rep.following),
+        "link": "up" if rep.link_up else "syncing" if rep.syncing else None if rep.master else "down",
+        "offset": rep.history.offset,
+        "replid": rep.history.replid,
+        "keys": found.keys,
+        "loading": found.loading,
+        "min_replicas_to_write": found.min_replicas,
+    }

@@ -126,7 +126,11 @@ class RedisWorld:
 
     def link(self, instance: Instance) -> RedisLink:
         """See World."""
-        return self._links.setdefault(instance.address, RedisLink(instance, self._settings))
+        found = self._links.get(instance.address)
+        if found is None:
+            # two threads may both make one; the first that is kept serves both
+            found = self._links.setdefault(instance.address, RedisLink(instance, self._settings))
+        return found
 
     def now(self) -> float:
         """See World."""
