@@ -19,6 +19,7 @@ from tally import Tally
 from topology import logs, settings
 from topology.errors import SettingsError
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 SHOWN = 10
 """How many of the missing values and of the phantoms are named."""
 
@@ -32,6 +33,8 @@ def main() -> int:
         print(f"redis-counter: {error}", file=sys.stderr)
         return 2
     logs.configure(chosen)
+    for ending in ENDINGS:  # as the first process of a container it would outlive both, had it no handler
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
         return _count(chosen)
     except (NoMasterError, WriterDiedError) as error:
@@ -53,8 +56,7 @@ def _count(chosen: Settings) -> int:
 
 def _write(chosen: Settings) -> Written:
     crew = Crew(chosen)
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: crew.stop())
+    before = {ending: signal.signal(ending, lambda *_: crew.stop()) for ending in ENDINGS}
     # disable=None: no bar unless stderr is a terminal. Its monitor would be a thread, and the crew forks.
     tqdm.monitor_interval = 0
     with tqdm(total=chosen.counter_count, unit=" writes", disable=None) as bar:
@@ -63,8 +65,8 @@ def _write(chosen: Settings) -> Written:
             bar.update(total - bar.n)
 
         written = crew.run(progress)
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.SIG_DFL)
+    for ending, handler in before.items():
+        signal.signal(ending, handler)
     return written
 
 
