@@ -1,0 +1,81 @@
+#!/bin/sh
+# Moves the master from instance to instance of the defined topology until ENTER is pressed, or,
+# where stdin is no terminal, until it is terminated.
+#
+# usage: scripts/mess-with-cluster.sh
+#
+# MESS_INTERVAL (10) seconds lie between two changes, fractions allowed.
+# ETCD_URL (http://172.17.8.101:4001), CLUSTER (redis-1).
+# Needs curl, and jq (CoreOS has it; JSON can't be read reliably by sed).
+set -eu
+
+url=${ETCD_URL:-http://172.17.8.101:4001}
+key=/config/${CLUSTER:-redis-1}/topology
+interval=${MESS_INTERVAL:-10}
+here=$(dirname "$0")
+reader=
+changing=
+stopping=
+
+die() {
+    echo "mess-with-cluster.sh: $*" >&2
+    exit 1
+}
+
+# The topology as it is defined now.
+current() {
+    answer=$(curl -fsS --max-time 10 "$url/v2/keys$key") || die "can't read $key from $url"
+    printf %s "$answer" | jq -ce '.node.value | fromjson' || die "$key holds no JSON document"
+}
+
+# The first slave becomes the master, the master the last slave.
+rotated() {
+    jq -ce 'if (.slaves | length) > 0 then {master: .slaves[0], slaves: (.slaves[1:] + [.master])} else empty end'
+}
+
+move_master() {
+    now=$(current)
+    next=$(printf %s "$now" | rotated) || die "$key has no slaves to choose from: $now"
+    printf %s "$next" | "$here/define-topology.sh" -
+    "$here/apply-topology.sh"
+    printf %s "$next" | jq -r '"master: " + .master.address + (if .master.port then ":\(.master.port)" else "" end)'
+}
+
+# A change that has begun is finished first.
+stop() {
+    stopping=yes
+    [ -n "$changing" ] || exit 0
+}
+
+clean_up() {
+    for child in $reader "${!:-}"; do
+        # It may have ended by itself. A child that was only just forked could miss a TERM.
+        [ -z "$child" ] || kill -s KILL "$child" 2>/dev/null || true
+    done
+}
+
+command -v jq >/dev/null || die "jq is missing (Debian: apt-get install jq)"
+case $interval in
+*[!0-9.]* | *.*.* | . | '') die "MESS_INTERVAL=$interval is no number of seconds" ;;
+esac
+
+trap clean_up EXIT
+trap 'exit 130' INT
+trap stop TERM
+
+if [ -t 0 ]; then
+    echo "press ENTER to stop"
+    # Background commands get /dev/null for stdin unless they are given another.
+    exec 3<&0
+    { read -r _ <&3 || true; kill -s TERM $$; } &
+    reader=$!
+fi
+
+while [ -z "$stopping" ]; do
+    changing=yes
+    move_master
+    changing=
+    [ -z "$stopping" ] || break
+    sleep "$interval" & # in the background, as a trap waits for what runs in the foreground
+    wait $! || die "can't sleep for $interval s"
+done
