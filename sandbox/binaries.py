@@ -59,3 +59,4 @@ _REDIS_SERVERS: Mapping[str, Callable[[], Path]] = {
     "redis-7.0": _from_debian,
     "valkey-8.0": _from_backports,
 }
+FLAVOURS = tuple(_REDIS_SERVERS)

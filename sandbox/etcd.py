@@ -12,6 +12,7 @@ class EtcdServer(Server):
     """Restarts on the same ports and data."""
 
     def __init__(self, directory: Path) -> None:
+        self.name = "etcd"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.keys = Keys(self.url)

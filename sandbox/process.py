@@ -40,7 +40,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10, in
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= deadline:
-            raise TimeoutError(f"waited {timeout:g} s in vain: {what}")
+            raise TimeoutError(f"waited {timeout:g} s in vain until {what}")
         time.sleep(interval)
 
 
@@ -158,7 +158,7 @@ class Process:
             if condition():
                 return True
             if not self.running:
-                problem = f"ended with status {self.returncode} before this: {what}"
+                problem = f"ended with status {self.returncode}, waiting until {what}"
                 raise ProcessError(self.told(problem))
             return False
 

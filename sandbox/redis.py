@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sandbox import binaries
-from sandbox.process import Process, free_port
+from sandbox.process import Process, ProcessError, free_port
 from sandbox.server import Server
 
 DEFAULTS: Mapping[str, str] = {
@@ -37,6 +37,7 @@ class RedisServer(Server):
         port: int | None = None,
         config: Mapping[str, str] | None = None,
     ) -> None:
+        self.name = directory.name
         self.directory = directory.resolve()
         self.host = host
         self.port = port or free_port()
@@ -57,12 +58,16 @@ class RedisServer(Server):
 
     def start(self, *, wait: bool = True) -> None:
         """Start it; with `wait`, return once its data is loaded and it answers."""
+        self.write_config()
+        super().start(wait=wait)
+
+    def write_config(self) -> None:
+        """Write redis.conf unless there is one, which CONFIG REWRITE may have changed."""
         self._data.mkdir(parents=True, exist_ok=True)
         if not self._config_file.exists():
             settings = {"bind": self.host, "dir": str(self._data), **self._config}
             lines = [f"{name} {value}\n" for name, value in settings.items()]
             self._config_file.write_text("".join(lines))
-        super().start(wait=wait)
 
     def answers(self) -> bool:
         """Whether it answers PING, be it by asking for a password; not while it is loading."""
@@ -74,18 +79,26 @@ class RedisServer(Server):
             return False
         return bool(answer) and not answer.startswith(b"-LOADING")
 
+    def move(self, port: int) -> None:
+        """Have the next start listen on `port`. Only while stopped."""
+        self._only_stopped("move")
+        self.port = port
+        self.process = self._process()
+
     def restart(self, port: int | None = None) -> None:
         """Stop it if it runs, start it on its data and config, under `port` if given."""
         self.stop()
-        self.port = port or self.port
-        self.process = self._process()
+        self.move(port or self.port)
         self.start()
 
     def wipe(self) -> None:
         """Lose the data, keep the config, as when a data volume is lost. Only while stopped."""
-        if self.running:
-            raise RuntimeError(f"wipe {self.address} only while it is stopped")
+        self._only_stopped("wipe")
         shutil.rmtree(self._data)
+
+    def _only_stopped(self, verb: str) -> None:
+        if self.running:
+            raise ProcessError(f"{verb} {self.address} only while it is stopped")
 
     def client(self, **options: Any) -> "redis.Redis":
         """A client without retries that gives up after a second; `options` override."""

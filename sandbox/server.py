@@ -9,6 +9,7 @@ from sandbox.process import Process
 class Server(ABC):
     """A process that is ready when it answers; a context manager that starts and stops it."""
 
+    name: str
     process: Process
 
     @abstractmethod
@@ -33,7 +34,7 @@ class Server(ABC):
 
     def wait_ready(self, timeout: float = 30) -> None:
         """Return once it answers; ProcessError with the log's tail if it ends or takes too long."""
-        self.process.wait_until(self.answers, f"{type(self).__name__} answers", timeout)
+        self.process.wait_until(self.answers, f"{self.name} answers", timeout)
 
     def stop(self, timeout: float = 10) -> None:
         """End it with SIGTERM, as `docker stop` does."""

@@ -19,6 +19,7 @@ class SkyDns(Server):
 
     def __init__(self, etcd_url: str, directory: Path, *, host: str = "127.0.0.1", domain: str = "docker") -> None:
         self.host = host
+        self.name = "skydns"
         self.port = free_port()
         self.domain = domain
         address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"

@@ -14,10 +14,8 @@ from sandbox.process import ROOT, Process, ProcessError, wait_until
 from sandbox.redis import RedisServer
 from tests.conftest import StartRedis
 
-FLAVOURS = ("redis-6.2", "redis-7.0", "valkey-8.0")
 
-
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", binaries.FLAVOURS)
 def test_restart_under_another_port_keeps_data_and_rewritten_config(start_redis: StartRedis, flavour: str) -> None:
     server = start_redis(flavour=flavour, config={"appendonly": "yes"})
     client = server.client()

@@ -1,0 +1,155 @@
+"""The sandbox's command line: `up`, and commands to a sandbox that is up."""
+
+import argparse
+import logging
+import shlex
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from sandbox.binaries import FLAVOURS, MissingBinaryError
+from sandbox.cluster import Cluster
+from sandbox.control import SOCKET, VERBS, ControlError, listening, send
+from sandbox.keys import KeysError
+from sandbox.process import ROOT, ProcessError
+
+DEFAULT = ROOT / ".sandbox"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit status 0, or 1 with the reason on stderr."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.command == "up":
+            return up(args.directory.resolve(), args.nodes, args.flavour)
+        print(send(args.directory.resolve(), args.command, getattr(args, "part", "")), end="")
+    except (
+        ControlError,
+        KeysError,
+        MissingBinaryError,
+        OSError,  # a deadline's TimeoutError among them
+        ProcessError,
+    ) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def up(directory: Path, nodes: int, flavour: str) -> int:
+    """Run a sandbox until a signal ends it."""
+    try:
+        with _interruptible(), _own(directory):
+            logging.basicConfig(filename=directory / "log", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+            with Cluster(directory, nodes, flavour) as cluster, listening(cluster):
+                print(_describe(cluster), flush=True)
+                threading.Event().wait()
+    except KeyboardInterrupt:
+        print("sandbox: stopped", flush=True)
+    return 0
+
+
+def _describe(cluster: Cluster) -> str:
+    """What to tell the user; the environment is in a file, too, which is there last of all."""
+    exports = [f"export {k}={shlex.quote(v)}" for k, v in cluster.environment().items()]
+    env = cluster.directory / "env"
+    unfinished = env.with_suffix(".new")
+    unfinished.write_text("\n".join((*exports, "")))
+    unfinished.rename(env)
+    return "\n".join(
+        (
+            f"The sandbox is up, in {cluster.directory}: etcd, SkyDNS, {len(cluster.nodes)} nodes,",
+            "dictator, dnsd and observer. Point the scripts at it, in another terminal, by",
+            "",
+            f"  . {shlex.quote(str(env))}",
+            "",
+            "which is",
+            "",
+            *(f"  {line}" for line in exports),
+            "",
+            f"`python -m sandbox {'|'.join(VERBS)} [PART]` acts on {', '.join(cluster.parts)}.",
+            "Ctrl-C stops everything.",
+        )
+    )
+
+
+@contextmanager
+def _own(directory: Path) -> Iterator[None]:
+    """Refuse a directory that a sandbox runs in. The default one is gone afterwards."""
+    try:
+        send(directory, "status")
+    except ControlError:
+        _clear(directory)  # what one that was killed left there
+    else:
+        raise ControlError(f"a sandbox runs in {directory} already")
+    directory.mkdir(parents=True, exist_ok=True)
+    if directory == DEFAULT:
+        (directory / ".gitignore").write_text("*\n")
+    try:
+        yield
+    finally:
+        _clear(directory)
+
+
+def _clear(directory: Path) -> None:
+    """Data and logs stay where the caller chose the place; what leads to a sandbox never does."""
+    if directory == DEFAULT:
+        shutil.rmtree(directory, ignore_errors=True)
+    for name in ("env", SOCKET):
+        (directory / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn the first signal into KeyboardInterrupt; further ones don't disturb the clearing up."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        # One that is ignored from the start, as in a shell's background, stays ignored.
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("up", help="run the cluster until Ctrl-C")
+    start.add_argument("--nodes", type=_count, default=3, metavar="N", help="1 to 99 (3)")
+    start.add_argument("--flavour", default="redis-7.0", choices=FLAVOURS, help="(redis-7.0)")
+    _directory(start, "for files and logs; another one than the default is kept, with its data")
+    for verb in VERBS:
+        command = commands.add_parser(verb, help=f"{verb} a part of the running sandbox")
+        if verb != "status":
+            command.add_argument("part", help="core-02, dictator, dnsd, observer, etcd, skydns")
+        _directory(command, "of the running sandbox")
+    return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 99:
+        raise ValueError(f"{count} nodes")
+    return count
+
+
+def _directory(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--directory", type=Path, default=DEFAULT, metavar="D", help=text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

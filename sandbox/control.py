@@ -1,0 +1,102 @@
+"""Commands to a running sandbox, from another terminal, through a socket in its directory.
+
+A request is one line, `VERB [PART]`; the reply's first line is `ok` or `error`, the rest is text.
+"""
+
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.cluster import Cluster
+from sandbox.keys import KeysError
+from sandbox.process import ProcessError
+
+VERBS = ("start", "stop", "kill", "pause", "resume", "status")
+SOCKET = "control"
+
+
+class ControlError(Exception):
+    """No sandbox listens, or it could not do as told."""
+
+
+def send(directory: Path, verb: str, part: str = "") -> str:
+    """The text of the running sandbox's reply; waits until it is done with the command."""
+    with socket.socket(socket.AF_UNIX) as connection, _reachable(directory) as path:
+        try:
+            connection.connect(path)
+        except OSError as error:
+            raise ControlError(f"no sandbox runs in {directory}: {error.strerror}") from None
+        connection.sendall(f"{verb} {part}\n".encode())
+        status, _, text = connection.makefile().read().partition("\n")
+    if status != "ok":
+        raise ControlError(text or "the sandbox ended before it replied")
+    return text
+
+
+@contextmanager
+def listening(cluster: Cluster) -> Iterator[None]:
+    """Take commands for `cluster`, one after the other; at the end, finish the one under way."""
+    with _reachable(cluster.directory) as path:
+        server = _Server(path, _Handler)
+    server.cluster = cluster
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def _reachable(directory: Path) -> Iterator[str]:
+    """A short path to the socket: the kernel takes no more than 107 bytes for one."""
+    try:
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ControlError(f"no sandbox runs in {directory}: {error.strerror}") from None
+    try:
+        yield f"/proc/self/fd/{folder}/{SOCKET}"
+    finally:
+        os.close(folder)
+
+
+class _Server(socketserver.UnixStreamServer):
+    cluster: Cluster
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        verb, _, part = self.rfile.readline().decode().strip().partition(" ")
+        try:
+            reply = "ok\n" + _do(self.server.cluster, verb, part)
+        except (ControlError, ProcessError, KeysError) as error:
+            reply = f"error\n{error}"
+        self.wfile.write(reply.encode())
+
+
+def _do(cluster: Cluster, verb: str, part: str) -> str:
+    if verb not in VERBS:
+        raise ControlError(f"no such command: {verb} (known: {', '.join(VERBS)})")
+    if verb == "status":
+        return status(cluster)
+    if part not in cluster.parts:
+        raise ControlError(f"no such part: {part} (known: {', '.join(cluster.parts)})")
+    getattr(cluster.parts[part], verb)()
+    return ""
+
+
+def status(cluster: Cluster) -> str:
+    """A line for each part: its name, where it listens, its pid or that it doesn't run."""
+    lines = []
+    for name, part in cluster.parts.items():
+        port = getattr(part, "port", "-")
+        lines.append(f"{name:<10} {port:>5} {part.pid if part.running else 'stopped'}")
+    return "\n".join(lines)
