@@ -1,10 +1,13 @@
 """The comparison, by examples and against every history that hypothesis can think of."""
 
+import subprocess
+import sys
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.process import ROOT
 from tally import Outcomes, join, tally
 
 
@@ -74,3 +77,11 @@ def test_every_history_is_told_as_it_was(fates: list[tuple[str, int]], foreign: 
     assert result.unknown_present == sum(fate == "unknown" and times > 0 for fate, times in fates)
     assert len(result.duplicates) == sum(times > 1 for _, times in fates)
     assert result.lossless == (not result.missing and not result.phantom)
+
+
+def test_the_tally_is_pure() -> None:
+    """It imports neither a client library nor anything that could reach one."""
+    loaded = "import sys, tally; print(*{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-c", loaded]
+    modules = subprocess.run(command, cwd=ROOT / "redis-counter", capture_output=True, text=True, check=True)
+    assert not {"redis", "dns", "socket", "topology"} & set(modules.stdout.split())
