@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from topology.errors import DocumentError, NoRecord
-from topology.model import DEFAULT_PORT, Address, Topology, is_name
+from topology.model import DEFAULT_PORT, Address, Topology, is_ip, is_name
 
 ROOT = "/skydns"
 MASTER = "master"
@@ -28,7 +28,7 @@ class Service(msgspec.Struct, frozen=True):
     @property
     def usable(self) -> bool:
         """Whether SkyDNS makes an SRV record of it that leads somewhere."""
-        return (_is_ip(self.host) or is_name(self.host)) and 1 <= self.port <= 65535
+        return (is_ip(self.host) or is_name(self.host)) and 1 <= self.port <= 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,6 @@ def _decode(found: str) -> Service | None:
         return msgspec.json.decode(found, type=Service)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _json(service: Service) -> str:

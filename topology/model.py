@@ -27,7 +27,7 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def is_ip(self) -> bool:
         """Whether `address` is an IPv4 or IPv6 address; anything else is a name for SRV."""
-        return _ip(self.address) is not None
+        return is_ip(self.address)
 
     @property
     def key(self) -> tuple[str, int | None]:
@@ -71,6 +71,11 @@ def parse(body: bytes) -> Topology:
             raise DocumentError(f"{field} is the same instance as {seen[each.key]}: {each}")
         seen[each.key] = field
     return topology
+
+
+def is_ip(text: str) -> bool:
+    """Whether `text` is an IPv4 or IPv6 address."""
+    return _ip(text) is not None
 
 
 def is_name(text: str) -> bool:

@@ -22,6 +22,7 @@ class Dnsd(Server):
     """A dnsd that publishes under redis-1.docker, and what its tests ask of it and of its etcd."""
 
     def __init__(self, etcd: EtcdServer, log: Path, **env: str) -> None:
+        self.name = "dnsd"
         self.etcd = etcd
         self.port = free_port()
         settings = {"PUBLISH_DOMAIN": "redis-1.docker", "ETCD_PEERS": etcd.url, "LOG_LEVEL": "DEBUG"}

@@ -1,0 +1,187 @@
+"""An observer on a real etcd, and real HTTP receivers that record what they get."""
+
+import json
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.etcd import EtcdServer
+from sandbox.process import Process, free_port, wait_until
+
+TRIGGER = "/config/redis-1/topology-trigger"
+TOPOLOGY = "/config/redis-1/topology"
+
+
+@dataclass(frozen=True)
+class Put:
+    """A PUT as a receiver got it."""
+
+    target: str
+    body: str
+
+    @property
+    def name(self) -> str:
+        """The master of the topology in it."""
+        return str(json.loads(self.body)["master"]["address"])
+
+
+class Receiver:
+    """Answers PUTs with what the test has told it to, else 200; may hold its answers back."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.puts: list[Put] = []
+        self.answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._server: ThreadingHTTPServer | None = None
+
+    def url(self, path: str = "/master") -> str:
+        """Where it listens, with the port."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def start(self) -> None:
+        """Listen; what was recorded stays."""
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                receiver.handle(self)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+                """Nothing: the test's output is not its place."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        server.daemon_threads = True
+        self._server = server
+        # shutdown() waits for the poll; half a second is its default
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def handle(self, handler: BaseHTTPRequestHandler) -> None:
+        """Record a PUT and answer it; status 0 closes the connection without an answer."""
+        body = handler.rfile.read(int(handler.headers["Content-Length"])).decode()
+        try:
+            status = self.answers.get_nowait()
+        except queue.Empty:
+            status = 200
+        self.puts.append(Put(handler.path, body))
+        self.go_on.wait(60)
+        if not status:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+            return
+        handler.send_response(status)
+        handler.send_header("Location", "/elsewhere")
+        handler.send_header("Content-Length", "3")
+        handler.end_headers()
+        handler.wfile.write(b"OK\n")
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self.go_on.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def will_answer(self, *statuses: int) -> None:
+        """What to answer to the next PUTs."""
+        for status in statuses:
+            self.answers.put(status)
+
+    def got(self, count: int, timeout: float = 10) -> list[Put]:
+        """Wait for as many PUTs; those that it has then."""
+        wait_until(lambda: len(self.puts) >= count, f"{count} PUTs, has {len(self.puts)}", timeout)
+        return list(self.puts)
+
+
+class Observer(Process):
+    """An observer of the trigger and the topology, with short pauses."""
+
+    def __init__(self, etcd_url: str, receivers: str, log: Path, **env: str) -> None:
+        settings = {
+            "ETCD_MACHINES": etcd_url,
+            "TRIGGER": TRIGGER,
+            "READ": TOPOLOGY,
+            "NOTIFIES": receivers,
+            "RETRY_FIRST": "0.05",
+            "RETRY_MAX": "0.1",
+        }
+        super().__init__([sys.executable, "-m", "topology_observer"], log=log, env=settings | env)
+
+    def says(self, text: str, times: int = 1) -> None:
+        """Wait until its log holds the text that often."""
+        self.wait_until(lambda: self.count(text) >= times, f"its log holds {text!r} {times} times")
+
+    def count(self, text: str) -> int:
+        """How often its log holds the text."""
+        return self.log.read_text().count(text) if self.log.exists() else 0
+
+
+class Config:
+    """What an operator writes into etcd."""
+
+    def __init__(self, etcd: EtcdServer) -> None:
+        self._keys = etcd.keys
+
+    def define(self, master: str) -> str:
+        """Define a topology; its text."""
+        text = json.dumps({"master": {"address": master}, "slaves": []})
+        self._keys.put(TOPOLOGY, text)
+        return text
+
+    def trigger(self, value: str = "operator") -> None:
+        """Write the trigger."""
+        self._keys.put(TRIGGER, value)
+
+
+StartObserver = Callable[..., Observer]
+
+
+@pytest.fixture
+def config(etcd: EtcdServer) -> Config:
+    return Config(etcd)
+
+
+@pytest.fixture
+def dictator() -> Iterator[Receiver]:
+    """The first receiver."""
+    receiver = Receiver()
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def dnsd() -> Iterator[Receiver]:
+    """The second receiver."""
+    receiver = Receiver()
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def start_observer(etcd: EtcdServer, dictator: Receiver, dnsd: Receiver, tmp_path: Path) -> Iterator[StartObserver]:
+    """Starts an observer of both receivers; environment by keywords. Waits until it watches."""
+    with ExitStack() as stack:
+
+        def start(*, wait: bool = True, log: str = "observer.log", **env: str) -> Observer:
+            receivers = f"{dictator.url()},{dnsd.url('/dns')}"
+            observer = Observer(etcd.url, receivers, tmp_path / log, **env)
+            stack.callback(observer.kill)
+            observer.start()
+            if wait:
+                observer.says("watches")
+            return observer
+
+        yield start

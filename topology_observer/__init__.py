@@ -1,0 +1,1 @@
+"""Watches the trigger in etcd and tells the dictator and dnsd to apply the topology."""

@@ -1,0 +1,46 @@
+"""Starts the observer: checks its settings, watches the trigger, and works until SIGTERM."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from topology.errors import SettingsError
+from topology.logs import configure
+from topology_observer.notify import Notifier
+from topology_observer.settings import read
+from topology_observer.watch import Mailbox, Watch
+from topology_observer.worker import Worker
+
+log = logging.getLogger("topology_observer")
+
+
+def main() -> int:
+    """Returns only where the settings are wrong: 2, with a line that names the variable."""
+    try:
+        settings, store = read(os.environ)
+        notifier = Notifier(settings)
+    except SettingsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    configure(settings)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    log.info("notifies %s of %s", ", ".join(settings.notifies), settings.document)
+    mailbox = Mailbox()
+    watch = Watch(store, settings.trigger, mailbox)
+    threading.Thread(target=watch.follow, name="watch", daemon=True).start()
+    Worker(store, notifier, settings, mailbox).work()
+    return 0
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    # raised wherever the worker is: a run that is cut off is made up for at the next start
+    log.info("stops on %s", signal.Signals(number).name)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The observer's settings: what it reads from its environment, with the defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from topology import settings
+from topology.errors import SettingsError
+from topology.etcd import EtcdSettings, Store
+from topology.logs import LogSettings
+
+DEFAULT_MEMBER = "http://127.0.0.1:4001"
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+Key = Annotated[str, msgspec.Meta(pattern="^/.*[^/]$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who is notified: a URL taken apart; without a port, `host` is for an SRV look-up."""
+
+    host: str
+    port: int | None
+    authority: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"http://{self.authority}{self.target}"
+
+
+class Settings(LogSettings, frozen=True, kw_only=True):
+    """Times are in seconds."""
+
+    notifies: tuple[str, ...]
+    trigger: Key = "/config/redis-1/topology-trigger"
+    read: Key = ""
+    retrigger: Key = ""
+    dns: tuple[str, ...] = ()
+    dns_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 53
+
+    resolve_timeout: Seconds = 2.0
+    connect_timeout: Seconds = 2.0
+    # the dictator may wait for its turn, and then for an instance to catch up
+    notify_timeout: Seconds = 90.0
+    # the pause before the first repetition of a run, and the longest that doubling makes of it
+    retry_first: Seconds = 0.25
+    retry_max: Seconds = 5.0
+
+    @property
+    def document(self) -> str:
+        """The key that holds the topology: READ, or the trigger itself."""
+        return self.read or self.trigger
+
+    @property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """Those to notify, in order."""
+        return tuple(_receiver(url) for url in self.notifies)
+
+    def __post_init__(self) -> None:
+        if not self.receivers:
+            raise SettingsError("NOTIFIES names no URL")
+
+
+class StoreSettings(EtcdSettings, frozen=True, kw_only=True):
+    """Where etcd is: ETCD_MACHINES, or ETCD_PEERS."""
+
+    etcd_machines: tuple[str, ...] = ()
+    etcd_peers: tuple[str, ...] = ()
+
+
+def read(environ: Mapping[str, str]) -> tuple[Settings, Store]:
+    """The settings, and the store that they lead to; SettingsError names the variable."""
+    etcd = settings.read(StoreSettings, environ)
+    if etcd.etcd_machines:
+        store = Store(etcd.etcd_machines, etcd, "ETCD_MACHINES")
+    else:
+        store = Store(etcd.etcd_peers or (DEFAULT_MEMBER,), etcd, "ETCD_PEERS")
+    return settings.read(Settings, environ), store
+
+
+def _receiver(url: str) -> Receiver:
+    bad = SettingsError(f"NOTIFIES={url!r}: not a URL like http://redis-1-dictator.docker/master")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise bad from None
+    if parts.scheme != "http" or not parts.hostname or parts.username is not None or not url.isascii():
+        raise bad
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Receiver(parts.hostname, port, parts.netloc, target)

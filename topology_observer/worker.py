@@ -1,0 +1,132 @@
+"""Runs: reads the topology, notifies the receivers in order, and repeats what isn't done yet.
+
+A `force` is passed on in one run. It is spent as soon as a PUT with it may have reached a
+receiver: an answer, or a connection that broke after sending. It isn't where no connection came
+about, and it outlives being overtaken by another trigger; but it never forces a topology that was
+defined after it, which whoever gave it can't have meant.
+"""
+
+import logging
+from collections.abc import Iterator
+from enum import Enum
+
+from topology.errors import TopologyError
+from topology.etcd import Node, Store
+from topology.srv import Endpoint
+from topology_observer.notify import Notifier, NotSent
+from topology_observer.settings import Receiver, Settings
+from topology_observer.watch import FORCE, Mailbox, Trigger
+
+log = logging.getLogger(__name__)
+
+AGAIN = "again"
+
+
+class Outcome(Enum):
+    """How a run ended."""
+
+    DONE = "every receiver answered 200"
+    OPEN = "every receiver took it, but something is still open there"
+    REFUSED = "a receiver refused it: the same would be refused again"
+    FAILED = "a receiver failed, or could not be reached"
+    UNDEFINED = "there is no topology"
+
+    @property
+    def settled(self) -> bool:
+        """Whether only another trigger makes another run worth its while."""
+        return self in (Outcome.DONE, Outcome.REFUSED, Outcome.UNDEFINED)
+
+
+class Worker:
+    """Takes triggers out of the mailbox and works on the latest."""
+
+    def __init__(self, store: Store, notifier: Notifier, settings: Settings, mailbox: Mailbox) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._settings = settings
+        self._mailbox = mailbox
+        # etcd's index of a `force` that is yet to be passed on to the receivers
+        self._forced_at: int | None = None
+        # whether RETRIGGER is yet to be told of a `force`, and whether it knows of this trigger
+        self._chain_force = False
+        self._retriggered = False
+
+    def work(self) -> None:
+        """Never returns."""
+        trigger = self._take(None)
+        pauses = self._pauses()
+        while True:
+            outcome = self._run(trigger) if trigger else Outcome.DONE
+            newer = self._take(None if outcome.settled else next(pauses))
+            if newer:
+                trigger, pauses = newer, self._pauses()
+
+    def _take(self, timeout: float | None) -> Trigger | None:
+        trigger = self._mailbox.take(timeout)
+        if trigger:
+            self._retriggered = False
+        if trigger and trigger.forced_at is not None:
+            self._forced_at, self._chain_force = trigger.forced_at, True
+        return trigger
+
+    def _pauses(self) -> Iterator[float]:
+        pause = self._settings.retry_first
+        while True:
+            yield pause
+            pause = min(2 * pause, self._settings.retry_max)
+
+    def _run(self, trigger: Trigger) -> Outcome:
+        """One run, from reading the topology to the retrigger. Logs what goes wrong."""
+        try:
+            document = self._store.get(self._settings.document)
+            if document is None:
+                log.warning("found no topology at %s, waits for the next trigger", self._settings.document)
+                return Outcome.UNDEFINED
+            outcome = self._notify_all(document)
+            if outcome in (Outcome.DONE, Outcome.OPEN):
+                self._retrigger(trigger, outcome)
+        except TopologyError as error:
+            log.warning("failed: %s: %s", type(error).__name__, error)
+            return Outcome.FAILED
+        except Exception:
+            log.exception("failed in a run")
+            return Outcome.FAILED
+        log.info("ended the run for %r: %s", trigger.value[:80], outcome.value)
+        return outcome
+
+    def _notify_all(self, document: Node) -> Outcome:
+        if self._forced_at is not None and document.index > self._forced_at:
+            log.warning("dropped the force of index %d: the topology is newer", self._forced_at)
+            self._forced_at, self._chain_force = None, False
+        force = self._forced_at is not None
+        receivers = self._settings.receivers
+        outcome = Outcome.DONE
+        for receiver, place in zip(receivers, self._notifier.locate(receivers), strict=True):
+            status = self._notify(receiver, place.result(), document, force=force)
+            if 400 <= status < 500:
+                return Outcome.REFUSED
+            if not 200 <= status < 300:
+                return Outcome.FAILED
+            if status == 202:
+                outcome = Outcome.OPEN
+        return outcome
+
+    def _notify(self, receiver: Receiver, at: Endpoint, document: Node, *, force: bool) -> int:
+        forced_at, self._forced_at = self._forced_at, None
+        try:
+            return self._notifier.put(receiver, at, document.value.encode(), force=force).status
+        except NotSent:
+            self._forced_at = forced_at
+            raise
+
+    def _retrigger(self, trigger: Trigger, outcome: Outcome) -> None:
+        """Tells RETRIGGER of a trigger once, and once more when what was open then is done."""
+        if not self._settings.retrigger or (outcome is Outcome.OPEN and self._retriggered):
+            return
+        value = AGAIN if trigger.value.strip() == FORCE else trigger.value
+        if self._chain_force:
+            value = FORCE
+        # before the write: if it fails, nobody knows whether etcd has it, and `force` goes out once
+        self._retriggered, self._chain_force = True, False
+        self._store.put(self._settings.retrigger, value)
+        log.info("wrote %r to %s", value[:80], self._settings.retrigger)
