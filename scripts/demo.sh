@@ -24,7 +24,6 @@ case $COUNTER_INTERVAL in
 esac
 export COUNTER_COUNT COUNTER_INTERVAL COUNTER_WRITERS MESS_INTERVAL
 
-work=
 sandbox=
 mess=
 counter=
@@ -52,11 +51,10 @@ clean_up() {
     finish "$counter"
     finish "$mess"
     finish "$sandbox"
-    if [ "$status" = 0 ] || [ "$status" = 130 ]; then
-        rm -rf "$work"
-    elif [ -n "$work" ]; then
-        echo "demo.sh: the logs are in $work" >&2
-    fi
+    case $status in
+    0 | 130 | 143) rm -rf "$work" ;;
+    *) echo "demo.sh: the logs are in $work" >&2 ;;
+    esac
 }
 
 # await SECONDS WHAT command...: until the command succeeds, and the sandbox lives.
@@ -84,10 +82,10 @@ changes() {
 
 sh scripts/setup.sh demo
 
+work=$(mktemp -d)
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-work=$(mktemp -d)
 
 say "starting etcd, DNS, three redis nodes, dictator, dnsd and observer"
 .venv/bin/python -m sandbox up --directory "$work" >"$work/sandbox.out" 2>&1 &
