@@ -1,0 +1,95 @@
+"""Runs the writers' process around a switch, and says what the clients lived through."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from bench import ROOT
+
+sys.path.append(str(Path(ROOT, "redis-counter")))
+
+from tally import Outcomes, Tally, tally
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the writers are to do: places are those in `instances`."""
+
+    instances: tuple[Address, ...]
+    old: int
+    next: int
+    key: str
+    writers: int
+    sentinel: Address | None = None
+
+    def json(self) -> str:
+        """As bench.writers reads it."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+
+LONGEST = 60.0
+"""Seconds after which a load has gone wrong: writers that hang are killed, and whoever waits for them fails."""
+
+
+class Load:
+    """The writers, while the block runs. `report` is filled at its end."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self.report: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.writers", self._order.json()],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._deadline = threading.Timer(LONGEST, self._process.kill)
+        self._deadline.start()
+        return self
+
+    def wait(self, word: str) -> None:
+        """Until the writers say it: `writing` once all have an ack, `moved` once the new master has acknowledged."""
+        said = self._line()
+        if said != word:
+            raise RuntimeError(f"the writers said {said!r}, expected {word!r}")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if kind is None:
+                self._process.stdin.close()  # type: ignore[union-attr] # it is a pipe
+                self.report = json.loads(self._line())
+        finally:
+            self._deadline.cancel()
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()  # type: ignore[union-attr] # the same
+
+    def _line(self) -> str:
+        return self._process.stdout.readline().strip()  # type: ignore[union-attr] # the same
+
+
+def judged(report: dict[str, Any], stored: Iterable[str]) -> Tally:
+    """What is missing and what is a phantom, by the counter's own comparison."""
+    acked = tuple(value for _, _, value in report["acks"])
+    return tally(Outcomes(acked, tuple(report["refused"]), tuple(report["unknown"])), stored)
+
+
+def window(report: dict[str, Any], new: int, missing: Sequence[str]) -> float:
+    """Milliseconds from the last ack before the switch that survived to the first ack of the new master, by any writer.
+
+    Acks of the old master that were lost don't count as service: what they say isn't so.
+    """
+    lost = set(missing)
+    first = min(at for at, place, _ in report["acks"] if place == new)
+    last = max(at for at, place, value in report["acks"] if place != new and value not in lost)
+    return float(first - last) * 1000

@@ -1,0 +1,68 @@
+"""A bare RESP2 connection: commands go out in one packet, replies come back in order, with nothing in between.
+
+For what must cost as little as it can: the floor, and the writers' own process.
+"""
+
+import socket
+from typing import Any
+
+Command = tuple[str | int, ...]
+
+
+class ErrorReply(Exception):
+    """An error that redis answered."""
+
+
+def packed(*command: str | int) -> bytes:
+    """One command on the wire."""
+    words = [str(word).encode() for word in command]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+class Connection:
+    """To one server; `timeout` in seconds holds for each wait on the socket."""
+
+    def __init__(self, host: str, port: int, timeout: float = 30) -> None:
+        self._socket = socket.create_connection((host, port), timeout=timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = self._socket.makefile("rb")
+
+    def send(self, *commands: Command) -> list[Any]:
+        """The replies to the commands, which go out as one packet; the first error among them is raised."""
+        self._socket.sendall(b"".join(packed(*command) for command in commands))
+        replies = [self._reply() for _ in commands]
+        for reply in replies:
+            if isinstance(reply, ErrorReply):
+                raise reply
+        return replies
+
+    def receive(self) -> Any:
+        """The next reply or message, for a connection that subscribes."""
+        return self._reply()
+
+    def info(self, section: str = "replication") -> dict[str, str]:
+        """A section of INFO as a dict."""
+        return fields(self.send(("INFO", section))[0])
+
+    def close(self) -> None:
+        """Close it."""
+        self._reader.close()
+        self._socket.close()
+
+    def _reply(self) -> Any:
+        line = self._reader.readline()
+        if not line.endswith(b"\r\n"):
+            raise ConnectionError("the server closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"$":
+            return None if rest == b"-1" else self._reader.read(int(rest) + 2)[:-2].decode()
+        if kind == b"*":
+            return [self._reply() for _ in range(int(rest))]
+        if kind == b":":
+            return int(rest)
+        return ErrorReply(rest.decode()) if kind == b"-" else rest.decode()
+
+
+def fields(text: str) -> dict[str, str]:
+    """INFO's lines `name:value` as a dict."""
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

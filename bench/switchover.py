@@ -1,0 +1,204 @@
+"""Changes the master under writers, in every way that a user could pick, and compares what the writers lived through.
+
+Three real instances a cell, all at once on one machine; each round makes a switch in every cell, idle (one writer) and
+with eight, the order of the cells turning from round to round. Cells whose switch takes milliseconds make five a round.
+
+window: from the last ack before the switch that survived to the first ack of the new master, at the writers, which
+know the new address at once (with a Sentinel: which follow +switch-master). operation: until the tool itself says that
+it is done. missing: acknowledged, but not there afterwards. phantom: refused, but there. All durations are in ms.
+"""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import common, figures
+from bench.cells import CELLS, Cell
+from bench.load import Load, Order, judged, window
+from bench.resp import Connection
+
+HEADS = (
+    "cell",
+    "writers",
+    "switches",
+    "window min",
+    "median",
+    "p99",
+    "operation median",
+    "acked",
+    "missing",
+    "phantom",
+    "full resyncs",
+)
+WRITERS = (1, 8)
+# how long the writers write before and after a switch, in seconds
+LEAD = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One switch. Durations are in ms."""
+
+    cell: str
+    writers: int
+    window: float
+    operation: float
+    acked: int
+    missing: int
+    phantom: int
+    unknown: int
+    full_resyncs: int = 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all cells, print the table; 1 if the dictator has lost a write."""
+    chosen = _options().parse_args(argv)
+    with common.directory(chosen.directory) as directory:
+        samples = measure(directory, 1 if chosen.quick else chosen.switches, chosen.writers)
+    print(figures.table(HEADS, rows(samples)))
+    if chosen.plot is not None:
+        from bench import plot  # noqa: PLC0415 - matplotlib takes a second to load, and a plot is seldom wanted
+
+        plot.windows({(each.cell, each.writers): _windows(samples, each) for each in samples}, chosen.plot)
+    common.finish({"switches": [asdict(each) for each in samples]}, ratios(samples), chosen.json)
+    lost = [each for each in samples if each.cell == "dictator" and (each.missing or each.phantom)]
+    return 1 if lost else 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = common.options(__doc__)
+    parser.add_argument("--switches", type=int, default=20, help="rounds, each with a switch in every cell (20)")
+    parser.add_argument("--writers", type=int, nargs="+", default=WRITERS, help="writers side by side (1 8)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the windows there, as SVG")
+    return parser
+
+
+def measure(directory: Path, rounds: int, writers: Sequence[int]) -> list[Sample]:
+    """All switches of all rounds."""
+    samples: list[Sample] = []
+    with contextlib.ExitStack() as stack:
+        cells = [stack.enter_context(kind(directory / kind.name.replace(" ", "-"))) for kind in CELLS]
+        runs = [Run(cell) for cell in cells]
+        started = time.monotonic()
+        for number in range(rounds):
+            turned = runs[number % len(runs) :] + runs[: number % len(runs)]
+            for count in writers:
+                for run in turned:
+                    for _ in range(run.cell.repeats):
+                        run.switch(count)
+            common.say(f"round {number + 1} of {rounds}, {time.monotonic() - started:.0f} s")
+        for run in runs:
+            run.settle()
+            samples += run.samples
+    return samples
+
+
+class Run:
+    """One cell's switches. It settles when its next turn comes, while others have theirs: a Sentinel needs 10 s."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.samples: list[Sample] = []
+        self._resyncs = cell.full_resyncs()
+
+    def settle(self) -> None:
+        """Wait until the last switch has come to its end, full resyncs and all."""
+        self.cell.settle()
+        if self.samples:
+            resyncs = self.cell.full_resyncs()
+            self.samples[-1] = replace(self.samples[-1], full_resyncs=resyncs - self._resyncs)
+            self._resyncs = resyncs
+
+    def switch(self, writers: int) -> None:
+        """One switch under writers, measured; the list that they wrote is deleted."""
+        self.settle()
+        cell, key = self.cell, "bench"
+        old, new = cell.master, (cell.master + 1) % len(cell.servers)
+        with Load(Order(cell.addresses, old, new, key, writers, cell.sentinel)) as load:
+            load.wait("writing")
+            time.sleep(LEAD)
+            started = time.perf_counter()
+            cell.switch(new)
+            operation = (time.perf_counter() - started) * 1000
+            load.wait("moved")
+            time.sleep(LEAD)
+        master = Connection(*cell.addresses[cell.master])
+        found = judged(load.report, master.send(("LRANGE", key, 0, -1), ("DEL", key))[0])
+        master.close()
+        self.samples.append(
+            Sample(
+                cell.name,
+                writers,
+                window(load.report, cell.master, found.missing),
+                operation,
+                found.acked,
+                len(found.missing),
+                len(found.phantom),
+                found.unknown,
+            )
+        )
+
+
+def rows(samples: Sequence[Sample]) -> list[list[object]]:
+    """A row for each cell and number of writers, in the order in which they came first."""
+    made = []
+    for writers, cell in sorted({(each.writers, each.cell): None for each in samples}, key=lambda pair: pair[0]):
+        mine = [each for each in samples if (each.writers, each.cell) == (writers, cell)]
+        windows = [each.window for each in mine]
+        made.append(
+            [
+                cell,
+                writers,
+                len(mine),
+                min(windows),
+                figures.median(windows),
+                figures.percentile(windows, 99),
+                figures.median([each.operation for each in mine]),
+                *(
+                    sum(getattr(each, name) for each in mine)
+                    for name in ("acked", "missing", "phantom", "full_resyncs")
+                ),
+            ]
+        )
+    return made
+
+
+def ratios(samples: Sequence[Sample]) -> Mapping[str, float]:
+    """The dictator against each other cell, by windows, for each number of writers."""
+    found: dict[str, Any] = {}
+    for writers in sorted({each.writers for each in samples}):
+        by_cell = {
+            kind.name: [each.window for each in samples if (each.cell, each.writers) == (kind.name, writers)]
+            for kind in CELLS
+        }
+        mine, floor = by_cell["dictator"], by_cell["floor"]
+        found |= {
+            f"window/floor median w{writers}": figures.median(mine) / figures.median(floor),
+            f"window/floor p99 w{writers}": figures.percentile(mine, 99) / figures.percentile(floor, 99),
+        }
+        found |= {
+            f"{name}/window median w{writers}": figures.median(by_cell[name]) / figures.median(mine)
+            for name in ("FAILOVER TO", "SENTINEL FAILOVER", "2014 ordering")
+        }
+    ours = [each for each in samples if each.cell == "dictator"]
+    sentinel = [each for each in samples if each.cell == "SENTINEL FAILOVER"]
+    return found | {
+        "missing": sum(each.missing for each in ours),
+        "phantom": sum(each.phantom for each in ours),
+        "lost by Sentinel": sum(each.missing for each in sentinel) / sum(each.acked for each in sentinel),
+    }
+
+
+def _windows(samples: Sequence[Sample], like: Sample) -> list[float]:
+    return [each.window for each in samples if (each.cell, each.writers) == (like.cell, like.writers)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
