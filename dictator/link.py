@@ -5,14 +5,18 @@ each command of a pipelined group keeps its own outcome.
 """
 
 import logging
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol, Self, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection
 from redis.retry import Retry
 
 from dictator.observation import Instance
@@ -59,56 +63,81 @@ class World(Protocol):
         """`function` of each item, all at once; the results in the items' order."""
 
 
+class _Abrupt(Connection):
+    """A connection whose end takes back what it has not delivered yet.
+
+    Otherwise the kernel would go on delivering it for minutes, also for a dead process: a REPLICAOF given up during a
+    partition would be carried out long after another run has made that instance the master.
+    """
+
+    def _connect(self) -> socket.socket:
+        made: socket.socket = super()._connect()  # type: ignore[no-untyped-call] # redis-py leaves it unannotated
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return made
+
+
+class _AbruptTls(_Abrupt, SSLConnection):
+    """The same over TLS."""
+
+
 class RedisLink:
-    """A Link over one TCP (or TLS) connection by redis-py, without any retry of its own."""
+    """A Link over one TCP (or TLS) connection by redis-py, without any retry of its own. Any thread may use it.
+
+    A broken connection is told by the send that meets it, and only the next send opens a new one. So no command reaches
+    an instance that has restarted since it was last asked, and that may be a master with writes of its own by now.
+    """
 
     def __init__(self, instance: Instance, settings: Settings) -> None:
         self._instance = instance
-        self._redis = client(instance.host, instance.port, settings)
+        self._connection = _connection(instance, settings)
+        self._lock = Lock()
 
     def send(self, *commands: Command) -> Sequence[Any]:
         """See Link."""
+        with self._lock:
+            try:
+                self._connection.connect()
+                self._connection.send_packed_command(self._connection.pack_commands(commands))
+                return [self._reply(command) for command in commands]
+            except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+                self._connection.disconnect()
+                raise NoAnswer(f"{self._instance} doesn't answer: {error}") from None
+            except redis.RedisError as error:
+                self._connection.disconnect()
+                raise NoAnswer(f"{self._instance} can't be used: {type(error).__name__}: {error}") from None
+
+    def _reply(self, command: Command) -> Any:
         try:
-            pipe = self._redis.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            replies = pipe.execute(raise_on_error=False)
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            self.close()
-            raise NoAnswer(f"{self._instance} doesn't answer: {error}") from None
-        except redis.RedisError as error:
-            self.close()
-            raise NoAnswer(f"{self._instance} can't be used: {type(error).__name__}: {error}") from None
-        return [ServerError(str(reply)) if isinstance(reply, redis.RedisError) else reply for reply in replies]
+            reply = self._connection.read_response()
+        except redis.ResponseError as error:
+            return ServerError(str(error))
+        return fields(reply) if command[0] == "INFO" else reply
 
     def close(self) -> None:
         """Closes the connection; the next send opens one anew."""
-        self._redis.connection_pool.disconnect()
+        with self._lock:
+            self._connection.disconnect()
 
 
-def client(host: str, port: int, settings: Settings) -> redis.Redis:
-    """A redis-py client without retries, with the deadlines of the settings. The one place that makes one."""
-    secure: dict[str, Any] = {}
-    if settings.redis_tls:
-        # addresses are ephemeral, so that no certificate can name them; the CA is what is checked
-        secure = {"ssl": True, "ssl_ca_certs": settings.redis_tls, "ssl_check_hostname": False}
-    made = redis.Redis(
-        host=host,
-        port=port,
-        username=settings.redis_username or None,
-        password=settings.password or None,
-        socket_connect_timeout=settings.connect_timeout,
-        socket_timeout=settings.reply_timeout,
-        retry=Retry(NoBackoff(), 0),
+def _connection(instance: Instance, settings: Settings) -> Connection:
+    """A connection, not open yet, with the deadlines of the settings. The one place that makes one."""
+    options: dict[str, Any] = {
+        "host": instance.host,
+        "port": instance.port,
+        "username": settings.redis_username or None,
+        "password": settings.password or None,
+        "socket_connect_timeout": settings.connect_timeout,
+        "socket_timeout": settings.reply_timeout,
+        "retry": Retry(NoBackoff(), 0),
         # RESP2 without CLIENT SETINFO: nothing is sent at connect, but for AUTH where there is a password
-        protocol=2,
-        driver_info=None,
-        decode_responses=True,
-        **secure,
-    )
-    # redis-py turns what looks like a number into one, and a replication id may look like one (17 hex digits and an e)
-    made.set_response_callback("INFO", fields)
-    return made
+        "protocol": 2,
+        "driver_info": None,
+        "decode_responses": True,
+    }
+    if not settings.redis_tls:
+        return _Abrupt(**options)  # type: ignore[no-untyped-call] # the same
+    # addresses are ephemeral, so that no certificate can name them; the CA is what is checked
+    return _AbruptTls(ssl_ca_certs=settings.redis_tls, ssl_check_hostname=False, **options)
 
 
 def fields(text: str) -> dict[str, str]:
