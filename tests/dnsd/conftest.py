@@ -76,7 +76,7 @@ class Dnsd(Server):
     def told(self, text: str) -> None:
         """Wait until its log holds `text`."""
         log = self.process.log
-        wait_until(lambda: log.exists() and text in log.read_text(), f"dnsd's log holds {text!r}")
+        wait_until(lambda: log.exists() and text in log.read_text(), f"dnsd's log holds {text!r}", timeout=20)
 
 
 StartDnsd = Callable[..., Dnsd]
