@@ -82,6 +82,9 @@ class Executor:
             if left:
                 raise Interrupted(f"{error}; could not be rolled back: {left}") from error
             raise
+        except Exception:  # a fault of ours must not leave the source fenced either
+            self._roll_back()
+            raise
         return True
 
     def _timed(self, step: Step) -> None:
@@ -149,22 +152,19 @@ class Executor:
         return {"offset": found.history.offset}
 
     def _prepare(self, target: Instance, source: Instance) -> Figures:
-        if not ask(self.world, target).follows(source):
-            done(target, self.world.link(target).send(("REPLICAOF", *source.address)))
+        # a pause that a dead dictator has left behind would keep it from applying the stream
+        _, info = done(target, self.world.link(target).send(UNPAUSE, INFO))
+        self._attach(target, replication(info), source)
         in_sync(self.world, target, source, self.settings.sync_timeout)
         return {}
 
     def _reparent(self, slaves: tuple[Instance, ...], target: Instance, source: Instance) -> Figures:
-        def back(instance: Instance) -> None:
-            done(instance, self.world.link(instance).send(("REPLICAOF", *source.address)))
-
         def hang(instance: Instance) -> None:
             try:
                 found = ask(self.world, instance)
                 if found.follows(source):
-                    self.undo.append((f"{instance} follows {target}", lambda: back(instance)))
-                if not found.follows(target):
-                    self._parent(instance, target)
+                    self.undo.append((f"{instance} follows {target}", lambda: self._reattach(instance, target, source)))
+                self._attach(instance, found, target)
             except NoAnswer as error:
                 # the step Follow tries again, and names it in the answer
                 log.warning("left a slave for later: %s", error)
@@ -173,7 +173,17 @@ class Executor:
         late = self._until_linked(slaves, target, syncing=True)
         return {"late": ", ".join(late)} if late else {}
 
-    def _parent(self, instance: Instance, master: Instance) -> None:
+    def _reattach(self, instance: Instance, target: Instance, source: Instance) -> None:
+        found = ask(self.world, instance)
+        if found.follows(target):
+            self._attach(instance, found, source)
+
+    def _attach(self, instance: Instance, found: Replication, master: Instance) -> None:
+        """Makes a slave follow `master`. A master is only made a slave by Park, which looks at what would be lost."""
+        if found.follows(master):
+            return
+        if found.master:
+            raise Stale(f"{instance} has become a master since it was observed")
         _, rewrite = done(
             instance, self.world.link(instance).send(("REPLICAOF", *master.address), REWRITE), tolerate=(1,)
         )
@@ -193,7 +203,8 @@ class Executor:
                 f"{target} is {behind[0]} bytes behind {source}, waiting for less than {LAG}, gave up after {limit:g} s"
             )
         # a link that says "up" may be dead: only what arrives proves that it carries
-        _, info = done(source, self.world.link(source).send(("PUBLISH", PROBE_CHANNEL, "probe"), INFO))
+        # and a pause that a dead dictator has left behind would hold the probe back
+        _, _, info = done(source, self.world.link(source).send(UNPAUSE, ("PUBLISH", PROBE_CHANNEL, "probe"), INFO))
         history = replication(info).history
         return {"offset": applied(self.world, target, Offset(history.replid, history.offset), limit, linked=True)}
 
@@ -223,6 +234,9 @@ class Executor:
         return {"offset": applied(self.world, target, self.wanted, limit, linked=not self.fenced)}
 
     def _fence(self, source: Instance) -> Figures:
+        if self.world.now() - self.since > self.settings.pause_timeout:
+            # writes go on by now: fencing would refuse them for as long as the target needs to catch up
+            raise Stale(f"the pause of {source} has run out while this process stood still")
         self.undo.append((f"{source} stays fenced", lambda: self._unfence(source)))
         # on disk before anybody is promoted: a source that restarts now must not come back writable
         _, rewrite, info = done(source, self.world.link(source).send(PARK, REWRITE, INFO), tolerate=(1,))
@@ -301,8 +315,8 @@ class Executor:
     # From here on, only forward: what fails is named in the receipt, and the next run does the rest
 
     def _hand_over(self, source: Instance, target: Instance) -> Figures:
-        self._still_fenced(source)
         try:
+            self._still_fenced(source)
             # while it is paused, it would not apply its new master's stream
             _, _, rewrite = done(
                 source, self.world.link(source).send(("REPLICAOF", *target.address), UNPAUSE, REWRITE), tolerate=(2,)
@@ -316,8 +330,7 @@ class Executor:
     def _follow(self, slaves: tuple[Instance, ...], master: Instance) -> Figures:
         def follow(instance: Instance) -> str | None:
             try:
-                if not ask(self.world, instance).follows(master):
-                    self._parent(instance, master)
+                self._attach(instance, ask(self.world, instance), master)
             except NoAnswer as error:
                 return str(error)
             return None
