@@ -21,7 +21,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 def configure(settings: LogSettings) -> None:
     """Send every log record to stderr, one line each (in text form a traceback follows its line).
 
-    In JSON, `time` is UTC with microseconds: a switch takes a few ms, and logs of several services are laid side by side.
+    In JSON, `time` is UTC with microseconds: a switch takes a few ms, and logs of services are laid side by side.
     """
     handler = logging.StreamHandler(sys.stderr)
     formatter: logging.Formatter = logging.Formatter(TEXT)
