@@ -4,7 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sandbox.keys import Keys
+from sandbox.keys import Keys, KeysError
 from sandbox.process import ProcessError
 from sandbox.registrator import Registrator
 from sandbox.server import Server
@@ -52,9 +52,17 @@ class Unit(Server):
         process = self.process
         process.start()
         self._around.registrator.register(self.service, self.instance, HOST, self.port, lambda: process.running)
-        self._around.trigger(self.name)
+        self._trigger()
         if wait:
             self.wait_ready()
+
+    def _trigger(self) -> None:
+        try:
+            self._around.trigger(self.name)
+        except KeysError as error:
+            # As fleet's units: one whose ExecStartPost fails doesn't stay up.
+            self.stop()
+            raise ProcessError(f"{self.name} could not write the trigger: {error}") from error
 
     def stop(self, timeout: float = 10) -> None:
         """Stop it in good order: its record goes with it."""

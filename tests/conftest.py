@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox import leftovers
+from sandbox.cluster import Cluster
 from sandbox.etcd import EtcdServer
 from sandbox.process import MARK, wait_until
 from sandbox.redis import RedisServer
@@ -88,3 +89,10 @@ def skydns(etcd: EtcdServer, tmp_path: Path) -> Iterator[SkyDns]:
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """The whole cluster with three nodes; nothing is defined yet."""
+    with Cluster(tmp_path / "cluster") as cluster:
+        yield cluster

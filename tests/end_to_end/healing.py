@@ -1,0 +1,113 @@
+"""What a correct state of the cluster is, and writers that tell what they lost."""
+
+import re
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import dns.exception
+import redis
+
+from sandbox.cluster import Cluster
+from sandbox.process import Process, wait_until
+
+KEY = "debug:counter:stack"
+KEPT = "written-before-anything-happened"
+LINE = re.compile(r"ack'd: (\d+) \((\d+) missing\) err'd: (\d+) \((\d+) phantom\)")
+
+
+def wait_healed(cluster: Cluster, master: str, *, without: Collection[str] = (), timeout: float = 60) -> None:
+    """Wait until all follow `master`, hold its data, and DNS says so; else told what isn't so.
+
+    `without` are slaves that are away: nothing is asked of them.
+    """
+    deadline = time.monotonic() + timeout
+    while wrong := [*_wrong_roles(cluster, master, without), *_wrong_dns(cluster, master, without)]:
+        assert time.monotonic() < deadline, f"not healed in {timeout:g} s: {'; '.join(wrong)}"
+        time.sleep(0.05)
+
+
+def _wrong_roles(cluster: Cluster, master: str, without: Collection[str]) -> list[str]:
+    wrong = []
+    port = cluster.nodes[master].redis.port
+    for name, node in cluster.nodes.items():
+        if name in without:
+            continue
+        wanted = {"role": "master"}
+        if name != master:
+            wanted = {"role": "slave", "master_link_status": "up", "master_port": str(port)}
+        try:
+            info = node.redis.client().info("replication")
+            kept = node.redis.client().get(KEPT)
+        except redis.RedisError as error:
+            wrong.append(f"{name}: {error}")
+            continue
+        if kept is None:
+            wrong.append(f"{name} has lost {KEPT}")
+        told = {field: str(info.get(field)) for field in wanted}
+        if told != wanted:
+            wrong.append(f"{name} is {told}, wanted {wanted}")
+    return wrong
+
+
+def _wrong_dns(cluster: Cluster, master: str, without: Collection[str]) -> list[str]:
+    slaves = {name: node for name, node in cluster.nodes.items() if name != master}
+    here = {node.redis.port for name, node in slaves.items() if name not in without}
+    away = {node.redis.port for name, node in slaves.items() if name in without}
+    wrong = []
+    told = _ports(cluster, "master.redis-1.docker")
+    if told != {cluster.nodes[master].redis.port}:
+        wrong.append(f"DNS has the master at {told}")
+    # The record of a slave that is away may be there or not.
+    told = _ports(cluster, "slaves.redis-1.docker")
+    if told - away != here:
+        wrong.append(f"DNS has the slaves at {told}, wanted {here}")
+    return wrong
+
+
+def _ports(cluster: Cluster, name: str) -> set[int]:
+    try:
+        answer = cluster.skydns.query(name).answer
+    except (OSError, dns.exception.DNSException):
+        return set()
+    return {srv.port for rrset in answer for srv in rrset}
+
+
+class Writers:
+    """redis-counter with two writers, one write each 2 ms, until told to finish."""
+
+    def __init__(self, cluster: Cluster, log: Path) -> None:
+        self._cluster = cluster
+        env = {"COUNTER_COUNT": "1000000", "COUNTER_INTERVAL": "2", "COUNTER_WRITERS": "2"}
+        self.process = Process([sys.executable, "redis-counter"], log=log, env=env | cluster.environment())
+
+    def start(self) -> None:
+        """Start to write; return when writes arrive."""
+        self.process.start()
+        self.wait_progress("core-01")
+
+    def wait_progress(self, master: str, more: int = 200) -> None:
+        """Wait until the master holds so many more writes than now."""
+        client = self._cluster.nodes[master].redis.client()
+        wanted = client.llen(KEY) + more
+        self.process.wait_until(lambda: client.llen(KEY) >= wanted, f"{master} holds {wanted} writes", timeout=60)
+
+    def assert_nothing_lost(self) -> None:
+        """End the writing and compare: no write missing, no phantom, and there were some."""
+        self.process.stop(timeout=60)
+        output = self.process.log.read_text()
+        found = LINE.search(output)
+        assert found, output
+        acked, missing, _, phantom = map(int, found.groups())
+        assert (missing, phantom) == (0, 0), output
+        assert acked > 0, output
+
+
+def wait_logged(process: Process, text: str, since: int) -> None:
+    """Wait until the log holds `text` beyond its first `since` bytes."""
+
+    def logged() -> bool:
+        return text.encode() in process.log.read_bytes()[since:]
+
+    wait_until(logged, f"{process.log} holds {text!r}", interval=0.0005)

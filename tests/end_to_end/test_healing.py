@@ -1,0 +1,95 @@
+"""With writers at work, the cluster comes back to the declared state without anyone's help."""
+
+import time
+
+import pytest
+
+from sandbox.cluster import Cluster
+from tests.end_to_end.healing import Writers, wait_healed, wait_logged
+
+
+def test_the_master_restarts_under_a_new_port(applied: Cluster, writers: Writers) -> None:
+    applied.nodes["core-01"].kill()
+    applied.nodes["core-01"].start()
+    wait_healed(applied, "core-01")
+    writers.wait_progress("core-01")
+    writers.assert_nothing_lost()
+
+
+def test_the_master_stops_in_good_order_and_starts_under_a_new_port(applied: Cluster, writers: Writers) -> None:
+    applied.nodes["core-01"].stop()
+    applied.nodes["core-01"].start()
+    wait_healed(applied, "core-01")
+    writers.wait_progress("core-01")
+    writers.assert_nothing_lost()
+
+
+def test_the_master_restarts_under_a_new_port_while_a_slave_is_dead(applied: Cluster, writers: Writers) -> None:
+    applied.nodes["core-03"].kill()
+    applied.nodes["core-01"].kill()
+    applied.nodes["core-01"].start()
+    wait_healed(applied, "core-01", without=["core-03"])
+    writers.wait_progress("core-01")
+
+    applied.nodes["core-03"].start()
+    wait_healed(applied, "core-01")
+    writers.assert_nothing_lost()
+
+
+def test_a_slave_restarts_under_a_new_port(applied: Cluster, writers: Writers) -> None:
+    applied.nodes["core-02"].kill()
+    applied.nodes["core-02"].start()
+    wait_healed(applied, "core-01")
+    writers.assert_nothing_lost()
+
+
+def test_a_slave_is_away_while_the_master_moves_and_comes_back(applied: Cluster, writers: Writers) -> None:
+    applied.nodes["core-03"].stop()
+    applied.define(applied.document("core-02"))
+    applied.apply()
+    wait_healed(applied, "core-02", without=["core-03"])
+    writers.wait_progress("core-02")
+
+    applied.nodes["core-03"].start()
+    wait_healed(applied, "core-02")
+    writers.assert_nothing_lost()
+
+
+def test_a_slave_that_hangs_does_not_hold_up_a_change_and_follows_when_it_goes_on(
+    applied: Cluster, writers: Writers
+) -> None:
+    applied.nodes["core-03"].pause()
+    applied.define(applied.document("core-02"))
+    applied.apply()
+    wait_healed(applied, "core-02", without=["core-03"])
+    writers.wait_progress("core-02")
+
+    applied.nodes["core-03"].resume()
+    wait_healed(applied, "core-02")
+    writers.assert_nothing_lost()
+
+
+def test_etcd_is_away_for_ten_seconds(applied: Cluster, writers: Writers) -> None:
+    applied.etcd.kill()
+    time.sleep(10)  # the scenario, not a wait for something
+    writers.wait_progress("core-01")
+    applied.etcd.start()
+    wait_healed(applied, "core-01")
+
+    applied.define(applied.document("core-02"))
+    applied.apply()
+    wait_healed(applied, "core-02")
+    writers.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("moment", ["observed", "planned", "pause", "fence", "promote"])
+def test_the_dictator_is_killed_in_mid_switch(applied: Cluster, writers: Writers, moment: str) -> None:
+    since = applied.dictator.process.log.stat().st_size
+    applied.define(applied.document("core-02"))
+    applied.apply()
+    wait_logged(applied.dictator.process, moment, since)
+    applied.dictator.kill()
+    applied.dictator.start()
+    wait_healed(applied, "core-02")
+    writers.wait_progress("core-02")
+    writers.assert_nothing_lost()

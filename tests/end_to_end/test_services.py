@@ -1,0 +1,62 @@
+"""Any one part of a running cluster is killed and started again; the rest is up to the system."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.cluster import Cluster
+from sandbox.process import Process, wait_until
+from tests.end_to_end.healing import LINE, wait_healed
+
+SERVICES = ("dictator", "dnsd", "observer", "skydns", "etcd")
+NODES = ("core-01", "core-02")
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *NODES])
+def test_a_killed_part_that_starts_again_finds_back(applied: Cluster, name: str) -> None:
+    part = applied.parts[name]
+    part.kill()
+    part.start()
+    wait_healed(applied, "core-01")
+    applied.define(applied.document("core-02"))
+    applied.apply()
+    wait_healed(applied, "core-02")
+
+
+@pytest.mark.parametrize("name", ["dictator", "dnsd", "observer", "skydns", "core-01", "core-02"])
+def test_a_topology_applied_while_a_part_was_dead_is_in_effect_once_it_is_back(applied: Cluster, name: str) -> None:
+    part = applied.parts[name]
+    part.kill()
+    applied.define(applied.document("core-03"))
+    applied.apply()
+    part.start()
+    wait_healed(applied, "core-03")
+
+
+def test_all_services_and_nodes_start_again_at_once(applied: Cluster) -> None:
+    for part in applied.parts.values():
+        part.kill()
+    for part in applied.parts.values():
+        part.start()
+    wait_healed(applied, "core-01")
+
+
+def test_the_counter_loses_nothing_while_the_scripts_move_the_master(applied: Cluster, tmp_path: Path) -> None:
+    env = applied.environment() | {"COUNTER_COUNT": "2000", "COUNTER_INTERVAL": "2"}
+    env["MESS_INTERVAL"] = "1"
+    mess = Process(["sh", "scripts/mess-with-cluster.sh"], log=tmp_path / "mess", env=env)
+    counter = Process([sys.executable, "redis-counter"], log=tmp_path / "counter", env=env)
+    mess.start()
+    try:
+        counter.start()
+        wait_until(lambda: not counter.running, "the counter has ended", timeout=100)
+    finally:
+        counter.kill()
+        mess.stop()
+    output = counter.log.read_text()
+    assert counter.returncode == 0, output
+    found = LINE.search(output)
+    assert found, output
+    assert (found[2], found[4]) == ("0", "0")
+    assert mess.log.read_text().count("master: ") >= 3
