@@ -48,4 +48,4 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def ratios(pairs: Mapping[str, float]) -> str:
     """The last line of every script: `name: value` pairs."""
-    return ", ".join(f"{name}: {value:.3g}" for name, value in pairs.items())
+    return ", ".join(f"{name}: {shown(value)}" for name, value in pairs.items())

@@ -1,0 +1,165 @@
+"""How the dictator and dnsd grow with the number of slaves: 2, 10 and 50.
+
+apply: a switch by PUT /master, with one writer. window: from the last ack of the old master to the first of the new
+one, at that writer, which knows the new address. no-op: PUT /master when all is as wanted; its errors are those that
+the writer got meanwhile. dns: PUT /dns, with a record for each instance in etcd. All durations are medians in ms.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import common, figures
+from bench.cells import HOST, Dictator
+from bench.load import Load, Order, judged, window
+from sandbox.etcd import EtcdServer
+from sandbox.process import Process, free_port
+
+SLAVES = (2, 10, 50)
+HEADS = ("slaves", "switches", "apply", "window", "window p99", "no-op", "no-op errors", "dns", "missing", "phantom")
+# how long the writer writes before and after what is measured, in seconds
+LEAD = 0.1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all sizes, print the table; 1 if a write was lost."""
+    parser = common.options(__doc__)
+    parser.add_argument("--slaves", type=int, nargs="+", default=SLAVES, help="how many slaves (2 10 50)")
+    parser.add_argument("--switches", type=int, default=20, help="switches, no-ops and PUTs at dnsd of each size (20)")
+    chosen = parser.parse_args(argv)
+    count = 5 if chosen.quick else chosen.switches
+    with common.directory(chosen.directory) as directory:
+        sizes = [_size(directory / str(slaves), slaves, count) for slaves in chosen.slaves]
+    print(figures.table(HEADS, [_row(each) for each in sizes]))
+    common.finish({"sizes": sizes}, _ratios(sizes), chosen.json)
+    return 1 if any(each["missing"] or each["phantom"] for each in sizes) else 0
+
+
+def _size(directory: Path, slaves: int, count: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"slaves": slaves, "apply": [], "window": [], "no-op": [], "errors": 0}
+    found |= {"missing": 0, "phantom": 0}
+    with Dictator(directory, slaves + 1) as cell:
+        for _ in range(count):
+            _switch(cell, found)
+        for _ in range(count):
+            _no_op(cell, found)
+    found["dns"] = _dns(directory, slaves, count)
+    common.say(f"{slaves} slaves done")
+    return found
+
+
+def _switch(cell: Dictator, found: dict[str, Any]) -> None:
+    cell.settle()
+    old, new = cell.master, (cell.master + 1) % len(cell.servers)
+    with Load(Order(cell.addresses, old, new, "bench", 1)) as load:
+        load.wait("writing")
+        time.sleep(LEAD)
+        found["apply"].append(_timed(lambda: cell.switch(new)))
+        load.wait("moved")
+        time.sleep(LEAD)
+    told = judged(load.report, cell.links[new].send(("LRANGE", "bench", 0, -1), ("DEL", "bench"))[0])
+    found["window"].append(window(load.report, new, told.missing))
+    found["missing"] += len(told.missing)
+    found["phantom"] += len(told.phantom)
+
+
+def _no_op(cell: Dictator, found: dict[str, Any]) -> None:
+    cell.settle()
+    at = cell.master
+    with Load(Order(cell.addresses, at, at, "bench", 1)) as load:
+        load.wait("writing")
+        found["no-op"].append(_timed(lambda: cell.switch(at)))
+    if cell.receipt["changed"]:
+        raise RuntimeError(f"this was to change nothing: {cell.receipt}")
+    found["errors"] += len(load.report["refused"])
+    cell.links[at].send(("DEL", "bench"))
+
+
+def _dns(directory: Path, slaves: int, count: int) -> list[float]:
+    """PUT /dns, the master moving from one to the next, as it does behind the dictator."""
+    names = [f"core-{number:02}" for number in range(slaves + 1)]
+    with EtcdServer(directory / "etcd") as etcd:
+        for number, name in enumerate(names):
+            record = json.dumps({"host": HOST, "port": 1024 + number})
+            etcd.keys.put(f"/skydns/docker/redis-1/{name}", record)
+        port = free_port()
+        env = {"BIND": HOST, "PORT": str(port), "PUBLISH_DOMAIN": "redis-1.docker", "ETCD_PEERS": etcd.url}
+        dnsd = Process([sys.executable, "-m", "dnsd"], log=directory / "dnsd.log", env=env)
+        dnsd.start()
+        try:
+            dnsd.wait_until(lambda: _well(port), "dnsd answers", 20)
+            return [
+                _timed(lambda turn=turn: _put(port, names[turn:] + names[:turn]))
+                for turn in (number % len(names) for number in range(count))
+            ]
+        finally:
+            dnsd.kill()
+
+
+def _well(port: int) -> bool:
+    try:
+        return _request(port, "GET", "/healthz") == 200
+    except OSError:
+        return False
+
+
+def _put(port: int, names: Sequence[str]) -> None:
+    master, *slaves = ({"address": f"{name}.redis-1.docker"} for name in names)
+    status = _request(port, "PUT", "/dns", json.dumps({"master": master, "slaves": slaves}))
+    if status != 200:
+        raise RuntimeError(f"dnsd answered {status}")
+
+
+def _request(port: int, method: str, path: str, body: str | None = None) -> int:
+    connection = HTTPConnection(HOST, port, timeout=60)
+    try:
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
+def _timed(do: Any) -> float:
+    started = time.perf_counter()
+    do()
+    return (time.perf_counter() - started) * 1000
+
+
+def _row(size: dict[str, Any]) -> list[object]:
+    return [
+        size["slaves"],
+        len(size["apply"]),
+        figures.median(size["apply"]),
+        figures.median(size["window"]),
+        figures.percentile(size["window"], 99),
+        figures.median(size["no-op"]),
+        size["errors"],
+        figures.median(size["dns"]),
+        size["missing"],
+        size["phantom"],
+    ]
+
+
+def _ratios(sizes: Sequence[dict[str, Any]]) -> dict[str, float]:
+    small, large = sizes[0], sizes[-1]
+    name = f"{large['slaves']}/{small['slaves']} slaves"
+    ratios = {
+        f"{what} {name}": figures.median(large[what]) / figures.median(small[what])
+        for what in ("apply", "window", "no-op", "dns")
+    }
+    return ratios | {
+        f"no-op ms with {small['slaves']} slaves": figures.median(small["no-op"]),
+        "no-op errors": sum(each["errors"] for each in sizes),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
