@@ -4,6 +4,7 @@ As SkyDNS 2.5.3 with etcd v2 does; of the query types, those that lead to an add
 AAAA, CNAME, and SOA.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -74,9 +75,11 @@ def _fill(response: dns.message.Message, records: tuple[Record, ...], origin: dn
 
 
 def _services(owner: dns.name.Name, records: tuple[Record, ...]) -> Iterable[_Line]:
+    rivals: Counter[int] = Counter()
     for record in records:
-        rivals = sum(r.weight for r in records if r.priority == record.priority)
-        weight = 100 * record.weight // rivals
+        rivals[record.priority] += record.weight
+    for record in records:
+        weight = 100 * record.weight // rivals[record.priority]
         text = f"{record.priority} {weight} {record.port} {record.target}"
         yield _Line(owner, record.ttl, _data("SRV", text))
 
@@ -148,10 +151,12 @@ def _failed(response: dns.message.Message, code: dns.rcode.Rcode) -> dns.message
 
 def _add(section: list[dns.rrset.RRset], lines: Iterable[_Line]) -> None:
     """One RRset per owner and type, with the least TTL among its lines, equal lines once."""
+    rrsets: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], dns.rrset.RRset] = {}
     for line in lines:
-        for rrset in section:
-            if rrset.name == line.owner and rrset.rdtype == line.data.rdtype:
-                rrset.add(line.data, line.ttl)
-                break
+        rrset = rrsets.get((line.owner, line.data.rdtype))
+        if rrset is None:
+            rrset = dns.rrset.from_rdata(line.owner, line.ttl, line.data)
+            rrsets[line.owner, line.data.rdtype] = rrset
         else:
-            section.append(dns.rrset.from_rdata(line.owner, line.ttl, line.data))
+            rrset.add(line.data, line.ttl)
+    section.extend(rrsets.values())

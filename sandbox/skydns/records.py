@@ -41,7 +41,7 @@ class Service(msgspec.Struct, frozen=True):
     host: str = ""
     port: int = 0
     priority: int = 0
-    weight: int = 0
+    weight: Annotated[int, msgspec.Meta(ge=0)] = 0
     text: str = ""
     ttl: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
