@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 
 from topology.errors import SettingsError
@@ -30,7 +31,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, _stop)
     log.info("notifies %s of %s", ", ".join(settings.notifies), settings.document)
     mailbox = Mailbox()
-    watch = Watch(store, settings.trigger, mailbox)
+    heartbeat = Path(settings.heartbeat) if settings.heartbeat else None
+    watch = Watch(store, settings.trigger, mailbox, heartbeat)
     threading.Thread(target=watch.follow, name="watch", daemon=True).start()
     Worker(store, notifier, settings, mailbox).work()
     return 0

@@ -48,6 +48,9 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     retry_first: Seconds = 0.25
     retry_max: Seconds = 5.0
 
+    # a file that is touched at every turn of the watch, at least twice a minute while etcd answers; none: not at all
+    heartbeat: str = ""
+
     @property
     def document(self) -> str:
         """The key that holds the topology: READ, or the trigger itself."""

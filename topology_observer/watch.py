@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from topology.errors import StoreError
 from topology.etcd import Cleared, Node, Store
@@ -58,10 +59,13 @@ class Mailbox:
 class Watch:
     """Posts the trigger at `key` as it is at the start, and then each time that it is written."""
 
-    def __init__(self, store: Store, key: str, mailbox: Mailbox, timeout: float = WATCH_TIMEOUT) -> None:
+    def __init__(
+        self, store: Store, key: str, mailbox: Mailbox, heartbeat: Path | None = None, timeout: float = WATCH_TIMEOUT
+    ) -> None:
         self._store = store
         self._key = key
         self._mailbox = mailbox
+        self._heartbeat = heartbeat
         self._timeout = timeout
         self._seen = 0  # modifiedIndex of the last event that was posted
         self._next = 0  # the index to watch from; 0: the trigger has never been read
@@ -73,6 +77,7 @@ class Watch:
         pause = RETRY_FIRST
         while True:
             try:
+                self._beat()
                 self.step()
                 pause = RETRY_FIRST
                 continue
@@ -83,6 +88,15 @@ class Watch:
             self._sure = False
             time.sleep(pause)
             pause = min(2 * pause, RETRY_MAX)
+
+    def _beat(self) -> None:
+        """Shows that this thread lives, to whoever looks at the file's time. Not being able to is no reason to end."""
+        if self._heartbeat is None:
+            return
+        try:
+            self._heartbeat.touch()
+        except OSError as error:
+            log.warning("failed to touch %s: %s", self._heartbeat, error)
 
     def step(self) -> None:
         """One request or two: reads the trigger at the start, else waits for the next event."""
