@@ -24,7 +24,7 @@ check() {
 
 # Every file that a shell runs, with the ending .sh or without.
 shell_scripts() {
-    find . \( -name .git -o -name .venv -o -name .servers -o -name .setup \) -prune -o -type f -print |
+    find . -name '.?*' ! -name .ci -prune -o -type f -print |
         grep -Ev '\.(py|md|txt|json|toml|svg)$' |
         while IFS= read -r file; do
             head -n 1 "$file" | grep -Eq '^#!.*[/ ](ba|da)?sh( |$)' && echo "$file"
