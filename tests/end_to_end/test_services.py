@@ -9,6 +9,9 @@ from sandbox.cluster import Cluster
 from sandbox.process import Process, wait_until
 from tests.end_to_end.healing import LINE, wait_healed
 
+# Healing may take a minute on a busy machine, and some tests wait for it twice.
+pytestmark = pytest.mark.timeout(300)
+
 SERVICES = ("dictator", "dnsd", "observer", "skydns", "etcd")
 NODES = ("core-01", "core-02")
 

@@ -67,6 +67,15 @@ def test_a_signal_stops_everything_and_leaves_only_data_and_logs(
     assert {path.name for path in directory.iterdir()} == parts
 
 
+def test_ctrl_c_while_it_starts_leaves_nothing_running(up: Up, directory: Path, run: str) -> None:
+    process = up("--directory", str(directory))
+    process.wait_until((directory / "core-03").exists, "the nodes are starting")
+    os.kill(process.pid, signal.SIGINT)
+    wait_until(lambda: not process.running, "the sandbox has ended", timeout=30)
+    assert process.log.read_text() == "sandbox: stopped\n"
+    assert not leftovers.find(run)
+
+
 def test_a_second_ctrl_c_does_not_disturb_the_clearing_up(up: Up, directory: Path, run: str) -> None:
     process = up("--nodes", "1", "--directory", str(directory))
     _wait_up(process, directory)
