@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from topology.errors import SettingsError, TopologyError
 from topology.logs import LogSettings
@@ -46,11 +46,15 @@ def text(body: str, status: int = 200) -> Response:
 def one_put(name: str, path: str, put: Callable[[Topology], Response]) -> Flask:
     """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives."""
     app = Flask(name, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
+    # a body that is sent in chunks is cut off at this length without a word: one more byte tells
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + 1
 
     @app.put(path)
     def _put() -> Response:
-        return put(parse(request.get_data(cache=False)))
+        body = request.get_data(cache=False)
+        if len(body) > MAX_BYTES:
+            raise RequestEntityTooLarge
+        return put(parse(body))
 
     @app.get("/healthz")
     def _healthz() -> Response:

@@ -1,0 +1,297 @@
+"""The store on a real etcd: values, events, errors, members, TLS, and passwords."""
+
+import json
+import socket
+import subprocess
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from sandbox import binaries
+from sandbox.etcd import EtcdServer
+from sandbox.process import Process, free_port, wait_until
+from tests.proxy import Proxy
+from topology.errors import Rejected, SettingsError, StoreError
+from topology.etcd import Cleared, EtcdSettings, Node, Store
+
+BRIEF = EtcdSettings(etcd_timeout=0.3)
+
+
+@pytest.fixture
+def store(etcd: EtcdServer) -> Store:
+    return Store((etcd.url,), EtcdSettings())
+
+
+def test_writes_reads_and_deletes(store: Store) -> None:
+    assert store.get("/a/b") is None
+    store.put("/a/b", "value")
+    node = store.get("/a/b")
+    assert node is not None
+    assert (node.key, node.value, node.ttl) == ("/a/b", "value", None)
+    store.delete("/a/b")
+    store.delete("/a/b")
+    assert store.get("/a/b") is None
+
+
+def test_a_value_with_a_ttl_has_seconds_left(store: Store) -> None:
+    store.put("/a", "value", ttl=50)
+    node = store.get("/a")
+    assert node is not None
+    assert node.ttl is not None
+    assert 40 < node.ttl <= 50
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "core-02:redis-1:6379", "with space", "per%cent", "que?ry", "ha#sh", "köln", "a+b"]
+)
+def test_keys_and_values_may_hold_any_character(store: Store, name: str) -> None:
+    store.put(f"/dir/{name}", f"{name}\n&x=1;é")
+    assert {key: node.value for key, node in store.children("/dir").items()} == {name: f"{name}\n&x=1;é"}
+    found = store.get(f"/dir/{name}")
+    assert found is not None
+    assert found.key == f"/dir/{name}"
+    store.delete(f"/dir/{name}")
+    assert store.children("/dir") == {}
+
+
+def test_children_are_the_values_right_below(store: Store) -> None:
+    store.put("/dir/a", "1")
+    store.put("/dir/b", "2")
+    store.put("/dir/sub/c", "3")
+    assert {name: node.value for name, node in store.children("/dir").items()} == {"a": "1", "b": "2"}
+    assert store.children("/none") == {}
+    assert store.children("/dir/a") == {}
+    assert store.get("/dir") is None
+
+
+def test_the_index_of_a_look_is_where_a_watch_misses_nothing(store: Store) -> None:
+    for key in ("/missing", "/there"):
+        store.put("/there", "x")
+        _, index = store.look(key)
+        store.put("/elsewhere", "y")
+        store.put(key, "first")
+        store.put(key, "second")
+        event = store.watch(key, index + 1, 10)
+        assert event is not None
+        assert event.node.value == "first"
+        event = store.watch(key, event.node.index + 1, 10)
+        assert event is not None
+        assert event.node.value == "second"
+        assert not event.gone
+
+
+def test_a_watch_waits_for_what_comes(store: Store) -> None:
+    _, index = store.look("/a")
+    with ThreadPoolExecutor() as pool:
+        event = pool.submit(store.watch, "/a", index + 1, 10)
+        store.put("/a", "value")
+        found = event.result()
+    assert found is not None
+    assert found.node == Node("/a", "value", found.node.index)
+
+
+def test_a_watch_ends_after_its_time(store: Store) -> None:
+    store.put("/a", "value")
+    assert store.watch("/a", store.look("/a")[1] + 1, 0.2) is None
+
+
+def test_a_watch_tells_what_is_gone(store: Store) -> None:
+    store.put("/a", "value")
+    _, index = store.look("/a")
+    store.delete("/a")
+    event = store.watch("/a", index + 1, 10)
+    assert event is not None
+    assert event.gone
+
+
+def test_a_watch_of_what_etcd_has_forgotten_is_told(store: Store) -> None:
+    store.put("/a", "value")
+    _, index = store.look("/a")
+    for number in range(1010):
+        store.put("/elsewhere", str(number))
+    with pytest.raises(Cleared, match=rf"etcd can't watch /a from {index} on"):
+        store.watch("/a", index, 10)
+
+
+def test_what_etcd_rejects_is_told_apart_from_what_it_cannot_do_now(store: Store, etcd: EtcdServer) -> None:
+    store.put("/dir/a", "value")
+    with pytest.raises(Rejected, match=rf"etcd at {etcd.url} refused to write /dir: Not a file"):
+        store.put("/dir", "value")
+    with pytest.raises(Rejected, match=r"refused to delete /dir"):
+        store.delete("/dir")
+
+
+def test_an_etcd_that_is_down_is_named_with_the_key(etcd: EtcdServer, store: Store) -> None:
+    etcd.stop()
+    with pytest.raises(StoreError, match=rf"etcd failed to write /a: {etcd.url}: .*refused") as error:
+        store.put("/a", "value")
+    assert error.value.status == 503
+    etcd.start()
+    store.put("/a", "value")
+
+
+def hang(etcd: EtcdServer, store: Store) -> None:
+    """Stall etcd; the signal takes a moment to reach all of its threads."""
+    etcd.pause()
+
+    def hangs() -> bool:
+        try:
+            store.get("/a")
+        except StoreError:
+            return True
+        return False
+
+    wait_until(hangs, "etcd hangs")
+
+
+def test_an_etcd_that_hangs_is_given_up_in_time(etcd: EtcdServer) -> None:
+    store = Store((etcd.url,), BRIEF)
+    store.put("/a", "before")
+    hang(etcd, store)
+    with pytest.raises(StoreError, match=r"etcd failed to read /a: .*timed out"):
+        store.get("/a")
+    etcd.resume()
+    found = store.get("/a")
+    assert found is not None
+    assert found.value == "before"
+
+
+def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on(etcd: EtcdServer) -> None:
+    way = Proxy(etcd.port)
+    try:
+        store = Store((f"http://127.0.0.1:{way.port}", etcd.url), BRIEF)
+        store.put("/a", "1")
+        way.cut()
+        store.put("/a", "2")
+        way.heal()
+        hang(etcd, Store((etcd.url,), BRIEF))
+        with pytest.raises(StoreError, match=rf"{etcd.url}: .*; http://127.0.0.1:{way.port}: "):
+            store.put("/a", "3")
+        etcd.resume()
+        store.put("/a", "4")
+    finally:
+        way.cut()
+
+
+def test_every_member_that_failed_is_named() -> None:
+    with pytest.raises(StoreError, match=r"http://127.0.0.1:1: .*; http://127.0.0.1:2: "):
+        Store(("http://127.0.0.1:1", "127.0.0.1:2"), BRIEF).get("/a")
+
+
+@pytest.mark.parametrize("method", ["get", "delete", "put"])
+def test_nothing_is_sent_twice(method: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = Store((f"http://127.0.0.1:{silent.getsockname()[1]}",), BRIEF)
+        with pytest.raises(StoreError, match=r"timed out"):
+            getattr(store, method)("/a", *(["value"] if method == "put" else []))
+        silent.setblocking(False)  # noqa: FBT003 - its only argument
+        requests = []
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = silent.accept()
+                requests.append(connection.recv(1 << 16))
+                connection.close()
+    assert len(requests) == 1
+    assert requests[0].count(b"HTTP/1.1\r\n") == 1
+
+
+def test_many_threads_may_use_it_while_etcd_comes_and_goes(etcd: EtcdServer) -> None:
+    store = Store((f"http://127.0.0.1:{free_port()}", etcd.url), EtcdSettings())
+    started = threading.Barrier(9)
+
+    def write(number: int) -> None:
+        started.wait()
+        for each in range(20):
+            store.put(f"/many/{number}-{each}", "x")
+
+    with ThreadPoolExecutor(8) as pool:
+        writers = [pool.submit(write, number) for number in range(8)]
+        started.wait()
+        for writer in writers:
+            writer.result()
+    assert len(store.children("/many")) == 160
+
+
+@pytest.mark.parametrize("url", ["", "ftp://a", "http://", "http://a:b", "http://a:99999", "http://a/v2", "//"])
+def test_a_bad_member_is_named(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^ETCD_MACHINES="):
+        Store((url,), EtcdSettings(), "ETCD_MACHINES")
+
+
+def test_there_must_be_a_member() -> None:
+    with pytest.raises(SettingsError, match=r"ETCD_PEERS names no etcd member"):
+        Store((), EtcdSettings())
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CA, and a certificate of it that serves for both sides."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    ca, key, csr, cert, ext = (str(folder / name) for name in ("ca.pem", "key.pem", "csr.pem", "cert.pem", "ext"))
+    ca_key = str(folder / "ca-key.pem")
+    new = ["req", "-newkey", "rsa:2048", "-nodes"]
+    openssl(*new, "-x509", "-days", "2", "-subj", "/CN=test CA", "-keyout", ca_key, "-out", ca)
+    openssl(*new, "-subj", "/CN=test", "-keyout", key, "-out", csr)
+    Path(ext).write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
+    signed = ["-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2", "-extfile", ext]
+    openssl("x509", "-req", "-in", csr, *signed, "-out", cert)
+    return folder
+
+
+@pytest.fixture
+def secure(tmp_path: Path, certificates: Path) -> Iterator[str]:
+    """The URL of an etcd that talks only to those with a certificate of the CA."""
+    url, peer = f"https://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+    options = [f"--data-dir={tmp_path / 'data'}", f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
+    options += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", "--enable-v2=true"]
+    options += [f"--initial-cluster=default={peer}", "--client-cert-auth=true"]
+    options += [f"--trusted-ca-file={certificates / 'ca.pem'}"]
+    options += [f"--cert-file={certificates / 'cert.pem'}", f"--key-file={certificates / 'key.pem'}"]
+    server = Process([str(binaries.etcd()), *options], log=tmp_path / "log")
+    server.start()
+    try:
+        server.wait_until(lambda: "ready to serve client requests" in server.log.read_text(), "etcd serves")
+        yield url
+    finally:
+        server.kill()
+
+
+def test_talks_tls_with_a_client_certificate(secure: str, certificates: Path) -> None:
+    ca, cert, key = (str(certificates / name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    store = Store((secure,), EtcdSettings(etcd_ca_file=ca, etcd_cert_file=cert, etcd_key_file=key))
+    store.put("/a", "value")
+    assert store.children("/").keys() == {"a"}
+    with pytest.raises(StoreError, match=r"(?i)certificate"):
+        Store((secure,), EtcdSettings(etcd_cert_file=cert, etcd_key_file=key)).get("/a")
+    with pytest.raises(StoreError):
+        Store((secure,), EtcdSettings(etcd_ca_file=ca)).get("/a")
+
+
+def test_basic_auth_with_a_password_of_a_file(etcd: EtcdServer, tmp_path: Path) -> None:
+    def admin(path: str, body: object | None = None) -> None:
+        connection = HTTPConnection("127.0.0.1", etcd.port, timeout=10)
+        headers = {"Content-Type": "application/json", "Authorization": "Basic " + b64encode(b"root:pass").decode()}
+        connection.request("PUT", f"/v2/auth/{path}", json.dumps(body) if body else None, headers)
+        assert connection.getresponse().status in {200, 201}
+        connection.close()
+
+    admin("users/root", {"user": "root", "password": "pass"})
+    admin("enable")
+    admin("roles/guest", {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}})
+    file = tmp_path / "password"
+    file.write_text("pass\n")
+    Store((etcd.url,), EtcdSettings(etcd_username="root", etcd_password_file=str(file))).put("/a", "value")
+    for settings in (EtcdSettings(), EtcdSettings(etcd_username="root", etcd_password="wrong")):
+        with pytest.raises(StoreError, match=r"/a") as error:
+            Store((etcd.url,), settings).put("/a", "value")
+        assert "wrong" not in str(error.value)
