@@ -152,8 +152,19 @@ class Dictator:
         if self.applied is None:
             return {"topology": None, "instances": []}
         with RedisWorld(self._settings, self._pool) as world:
-            told = self._pool.map(lambda each: _told(world, each), self._pool.map(self._find, self.applied.instances))
-            return {"topology": self.applied, "instances": list(told)}
+            found = list(self._pool.map(self._find, self.applied.instances))
+            # the master last, or a slave of one that takes writes would seem to be ahead of it
+            slaves = list(self._pool.map(lambda each: _told(world, each), found[1:]))
+            master = _told(world, found[0])
+        return {"topology": self.applied, "instances": [master, *(_with_lag(each, master) for each in slaves)]}
+
+
+def _with_lag(slave: dict[str, object], master: dict[str, object]) -> dict[str, object]:
+    """A slave's state with the bytes that it is behind the master; None where their histories can't be compared."""
+    match slave, master:
+        case {"replid": mine, "offset": int(have)}, {"replid": its, "offset": int(offset)} if mine == its:
+            return {**slave, "lag": offset - have}
+    return {**slave, "lag": None}
 
 
 def _told(world: World, instance: Instance | LeftOut) -> dict[str, object]:
