@@ -13,7 +13,7 @@ from typing import Any
 
 from dictator.history import includes
 from dictator.link import NoAnswer, ServerError, World
-from dictator.observation import FENCE, Instance, Replication, keys, replication
+from dictator.observation import FENCE, HALT, Instance, Replication, keys, replication
 from dictator.plan import LEFTOVER, Plan
 from dictator.receipt import Receipt
 from dictator.settings import Settings
@@ -46,6 +46,8 @@ REWRITE = ("CONFIG", "REWRITE")
 UNPAUSE = ("CLIENT", "UNPAUSE")
 # writes are paused only when the target is less than this behind, in bytes: a few milliseconds of a network's time
 LAG = 64 << 10
+# clients wait while these are done, and shall not wait for a log file as well
+HURRIED = (Pause, Drain, Fence, Promote)
 PROBE_CHANNEL = "dictator:probe"
 
 
@@ -65,6 +67,7 @@ class Executor:
     fenced: bool = False
     fenced_at: float = 0.0
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+    untold: list[tuple[Step, float, Figures]] = field(default_factory=list)
 
     def run(self, plan: Plan) -> bool:
         """Whether the plan is done; False when it is time to observe and plan anew. Raises after rolling back."""
@@ -85,15 +88,24 @@ class Executor:
         except Exception:  # a fault of ours must not leave the source fenced either
             self._roll_back()
             raise
+        finally:
+            self._tell()
         return True
 
     def _timed(self, step: Step) -> None:
         started = time.perf_counter()
         figures = self._do(step)
-        ms = (time.perf_counter() - started) * 1000
-        self.receipt.changed = True
-        self.receipt.add(type(step).__name__.lower(), told(step), ms, figures)
-        log.info("%s: %.2f ms%s", told(step), ms, "".join(f", {name} {value}" for name, value in figures.items()))
+        self.untold.append((step, (time.perf_counter() - started) * 1000, figures))
+        if not isinstance(step, HURRIED):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Puts the steps that were done since the last time into the receipt and the log."""
+        for step, ms, figures in self.untold:
+            self.receipt.changed = True
+            self.receipt.add(type(step).__name__.lower(), told(step), ms, figures)
+            log.info("%s: %.2f ms%s", told(step), ms, "".join(f", {name} {value}" for name, value in figures.items()))
+        self.untold.clear()
 
     def _do(self, step: Step) -> Figures:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of step
         match step:
@@ -164,6 +176,7 @@ class Executor:
                 found = ask(self.world, instance)
                 if found.follows(source):
                     self.undo.append((f"{instance} follows {target}", lambda: self._reattach(instance, target, source)))
+                self._let_pass(instance, found, target)
                 self._attach(instance, found, target)
             except NoAnswer as error:
                 # the step Follow tries again, and names it in the answer
@@ -173,9 +186,20 @@ class Executor:
         late = self._until_linked(slaves, target, syncing=True)
         return {"late": ", ".join(late)} if late else {}
 
+    def _let_pass(self, instance: Instance, found: Replication, target: Instance) -> None:
+        """Halts a slave that is ahead of its new master, until that has caught up: else it would get a full resync."""
+        if found.master or found.follows(target):
+            return
+        if not found.parked:
+            _, info = done(instance, self.world.link(instance).send(("REPLICAOF", *HALT), INFO))
+            found = replication(info)
+        have = Offset(found.history.replid, found.history.offset)
+        if have.replid == ask(self.world, target).history.replid:
+            applied(self.world, target, have, self.settings.sync_timeout, linked=False)
+
     def _reattach(self, instance: Instance, target: Instance, source: Instance) -> None:
         found = ask(self.world, instance)
-        if found.follows(target):
+        if found.follows(target) or found.following == HALT:
             self._attach(instance, found, source)
 
     def _attach(self, instance: Instance, found: Replication, master: Instance) -> None:

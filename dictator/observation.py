@@ -12,6 +12,8 @@ from dictator.history import History
 
 # Nobody can listen on port 0: a slave of this address is a slave of nothing, and refuses every write.
 FENCE = ("127.0.0.1", 0)
+# Nobody can listen there either. A slave told so stops where it is, and is still a slave: a copy, and no holder.
+HALT = ("0.0.0.0", 0)
 NO_REPLID = "0" * 40
 
 Fields = Mapping[str, str]

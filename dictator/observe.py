@@ -5,7 +5,7 @@ from what a slave was told to follow.
 """
 
 from dictator.link import Link, NoAnswer, ServerError, World
-from dictator.observation import FENCE, Instance, LeftOut, Observation, keys, replication, version
+from dictator.observation import FENCE, HALT, Instance, LeftOut, Observation, keys, replication, version
 from dictator.source import Seen
 
 SENTINEL_CHANNEL = "__sentinel__:hello"
@@ -84,7 +84,7 @@ def _outside(world: World, listed: tuple[Observation, ...]) -> tuple[Observation
     found: dict[str, Observation] = {}
     wanted = {each.replication.following for each in listed}
     for _ in range(CHAIN):
-        unknown = [Instance(host, host, port) for host, port in filter(None, wanted - known - {FENCE, None})]
+        unknown = [Instance(host, host, port) for host, port in filter(None, wanted - known - {FENCE, HALT, None})]
         known |= {each.address for each in unknown}
         seen = [
             each
