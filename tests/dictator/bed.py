@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -35,6 +35,10 @@ class Outcome:
     answers: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
     decided: bool = False
+
+    def but(self, problem: str) -> "Outcome":
+        """The same, with one more thing that is wrong."""
+        return replace(self, stuck=(*self.stuck, problem))
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -122,6 +126,7 @@ class Bed:
     def arrange(self, parents: Mapping[str, str | None]) -> None:
         """Makes each instance follow its parent (None: be master), behind the dictator's back, and waits for it."""
         for name, parent in parents.items():
+            wait_until(partial(self._settled, name), f"{name} has all of its data on disk", PATIENCE)
             self.clients[name].execute_command("CLIENT", "UNPAUSE")
             self.clients[name].config_set("min-replicas-to-write", 0)
             if parent is None and self.info(name)["role"] != "master":
@@ -133,6 +138,10 @@ class Bed:
             self.clients[name].config_rewrite()
             if parent is not None:
                 wait_until(partial(self.follows, name, parent), f"{name} follows {parent}", PATIENCE)
+
+    def _settled(self, name: str) -> bool:
+        found = self.clients[name].info("persistence")
+        return not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"])
 
     def apply(self, document: str, *, force: bool = False, **settings: float) -> Job:
         """Starts a dictator that applies the document."""
@@ -169,7 +178,7 @@ class Bed:
         """Whether all three hold lists of the same length."""
         return len({self.clients[name].llen(key) for name in NAMES}) == 1
 
-    def judge(self, run: str, master: str, writers: "Writers", answers: list[str]) -> Outcome:
+    def judge(self, run: str, master: str, writers: "Writers", answers: list[str], *, decided: bool = False) -> Outcome:
         """Waits until all is as `master` demands and writable, ends the writers, and compares."""
         stuck: list[str] = []
         try:
@@ -184,7 +193,7 @@ class Bed:
         found = tally(outcomes, stored)
         if not stuck:
             self.clients[master].delete(writers.key)
-        return Outcome(run, found, tuple(answers), tuple(stuck))
+        return Outcome(run, found, tuple(answers), tuple(stuck), decided)
 
     @staticmethod
     def _complaint(wait: Callable[[], None]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.dictator.bed import NAMES, Bed, Outcome
-from tests.dictator.proxy import READS
+from tests.dictator.proxy import READS, Gate
 
 FLAVOURS = ("redis-7.0", "valkey-8.0", "redis-6.2")
 
@@ -82,6 +82,18 @@ def parents(start: str, cast: Roles) -> dict[str, str | None]:
     if start == "chained":
         return {source: None, third: source, target: third}
     return {source: None, target: source, third: source}
+
+
+def undisturbed(bed: Bed, start: str) -> list[str]:
+    """The groups of commands that a switch sends."""
+    cast = roles(bed)
+    bed.arrange(parents(start, cast))
+    gate = Gate()
+    bed.watch(gate)
+    result = bed.apply(bed.document(cast.target)).result()
+    bed.watch(None)
+    assert result["status"] == 200, result
+    return gate.groups
 
 
 def changes(groups: list[str]) -> list[int]:

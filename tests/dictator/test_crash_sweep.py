@@ -15,7 +15,7 @@ import pytest
 
 from tests.dictator.bed import Bed, Outcome
 from tests.dictator.proxy import Gate
-from tests.dictator.sweep import FLAVOURS, Roles, changes, parents, roles, sweeping
+from tests.dictator.sweep import FLAVOURS, Roles, changes, parents, roles, sweeping, undisturbed
 from tests.dictator.zygote import Job, Killed
 
 THEN = {"same": 1, "previous": 0, "third": 2}
@@ -42,7 +42,7 @@ def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
 def test_a_dead_dictator_costs_no_write(bed: Bed) -> None:
     """A sample: only the groups that change something."""
     with sweeping("crash sweep", bed.flavour) as figures:
-        for at, after, then in itertools.product(changes(groups(bed, "plain")), (False, True), THEN):
+        for at, after, then in itertools.product(changes(undisturbed(bed, "plain")), (False, True), THEN):
             outcome, _ = crash(bed, Point("plain", at, after, then))
             figures.add(outcome)
 
@@ -66,21 +66,9 @@ def test_a_dead_dictator_costs_no_write_wherever_it_dies(bed: Bed, start: str, t
 def test_a_second_dictator_that_dies_too_costs_no_write(bed: Bed) -> None:
     turns = itertools.cycle(THEN)
     with sweeping("crash sweep", bed.flavour) as figures:
-        for at, again in itertools.product(changes(groups(bed, "plain")), range(4, 28, 3)):
+        for at, again in itertools.product(changes(undisturbed(bed, "plain")), range(4, 28, 3)):
             outcome, _ = crash(bed, Point("plain", at, after=bool(again % 2), then=next(turns), again=again))
             figures.add(outcome)
-
-
-def groups(bed: Bed, start: str) -> list[str]:
-    """What a switch sends, undisturbed."""
-    cast = roles(bed)
-    bed.arrange(parents(start, cast))
-    gate = Gate()
-    bed.watch(gate)
-    result = bed.apply(bed.document(cast.target)).result()
-    bed.watch(None)
-    assert result["status"] == 200, result
-    return gate.groups
 
 
 def crash(bed: Bed, point: Point) -> tuple[Outcome, bool]:

@@ -148,6 +148,11 @@ class Job:
         self._socket.settimeout(30)
         self.pid = int(self._stream.readline())
 
+    @property
+    def closed(self) -> bool:
+        """Whether its result was read."""
+        return self._stream.closed
+
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal; to be called only while the job can't have ended."""
         os.kill(self.pid, number)
@@ -178,11 +183,13 @@ class Zygote:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "zygote.socket"
         argv = [sys.executable, "-m", "tests.dictator.zygote", str(self._path)]
+        self._jobs: list[Job] = []
         self.process = Process(argv, log=directory / "zygote.log", env={"PYTHONPATH": "redis-counter"})
 
     def job(self, **request: Any) -> Job:
         """Starts a job."""
-        return Job(self._path, request)
+        self._jobs = [*(each for each in self._jobs if not each.closed), Job(self._path, request)]
+        return self._jobs[-1]
 
     def __enter__(self) -> Self:
         self.process.start()
@@ -190,6 +197,8 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for each in self._jobs:
+            each.close()
         self.process.stop()
 
 

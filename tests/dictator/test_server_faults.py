@@ -1,0 +1,115 @@
+"""An instance dies, restarts or stands still, or the link between source and target breaks, at each step of a switch.
+
+The instances keep what they acknowledge (AOF), so that nothing at all may be missing: where a dead source has writes
+that nobody else has, the dictator waits for it. What can't be proven after a restart may be refused; force settles
+that, and nothing is lost by it either.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dictator.bed import PERSISTENT, Bed, Outcome
+from tests.dictator.proxy import Gate
+from tests.dictator.sweep import FLAVOURS, Roles, changes, parents, roles, sweeping, undisturbed
+
+DEADLINES = {
+    "connect_timeout": 0.4,
+    "reply_timeout": 0.4,
+    "sync_timeout": 1.5,
+    "pause_timeout": 0.6,
+    "follow_timeout": 0.4,
+}
+# a bound for all the waits of one apply, one after the other, on a busy machine
+ANSWERED_WITHIN = 30.0
+FAULTS = (
+    *itertools.product(("kill", "restart", "stop"), ("source", "target", "third")),
+    ("cut", "source"),
+    ("hush", "source"),
+)
+
+
+@pytest.fixture(params=FLAVOURS)
+def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
+    with Bed(tmp_path, request.param, config=PERSISTENT, settings=DEADLINES) as made:
+        yield made
+
+
+@pytest.mark.timeout(600)
+def test_a_fault_of_a_server_costs_no_write(bed: Bed) -> None:
+    """A sample: the groups from the pause to the handover, and the faults shared out among the flavours."""
+    points = changes(undisturbed(bed, "plain"))[-4:]
+    mine = itertools.product(FAULTS, points)
+    share = itertools.islice(mine, FLAVOURS.index(bed.flavour), None, len(FLAVOURS))
+    with sweeping("server faults", bed.flavour) as figures:
+        for (fault, role), at in share:
+            figures.add(run(bed, fault, role, at, after=False)[0])
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("fault", "role"), FAULTS)
+def test_a_fault_of_a_server_costs_no_write_whenever_it_comes(bed: Bed, fault: str, role: str) -> None:
+    points = set(changes(undisturbed(bed, "plain")))
+    with sweeping("server faults", bed.flavour) as figures:
+        for at in itertools.count(1):
+            outcome, hit = run(bed, fault, role, at, after=False)
+            figures.add(outcome)
+            if at in points:
+                figures.add(run(bed, fault, role, at, after=True)[0])
+            if not hit:
+                break
+
+
+def run(bed: Bed, fault: str, role: str, at: int, *, after: bool) -> tuple[Outcome, bool]:
+    """One run, and whether there was such a group of commands to disturb."""
+    bed.runs += 1
+    cast = roles(bed)
+    bed.arrange(parents("plain", cast))
+    victim = cast[Roles._fields.index(role)]
+    writers = bed.write(f"run:{bed.runs}", writers=2, interval=0.0002)
+    bed.grows(cast.source, writers.key)
+    harm, heal = means(bed, fault, victim)
+
+    def act() -> bool:
+        harm()
+        return True
+
+    gate = Gate(at, after, act)
+    bed.watch(gate)
+    result = bed.apply(bed.document(cast.target)).result()
+    bed.watch(None)
+    if gate.hit:
+        heal()
+    answers = [f"{fault} {role} {'after' if after else 'before'} {gate.hit}", f"{result['status']} {result['told']}"]
+    bed.converge(bed.document(cast.target), answers)
+    decided = answers[-1].startswith("409")
+    if decided:
+        forced = bed.apply(bed.document(cast.target), force=True).result()
+        answers.append(f"forced: {forced['status']} {forced['told']} {forced.get('receipt', {}).get('discarded')}")
+        bed.converge(bed.document(cast.target), answers)
+    outcome = bed.judge(f"{bed.flavour} {at} {cast}", cast.target, writers, answers, decided=decided)
+    if decided and (fault not in ("kill", "restart") or role == "third"):
+        outcome = outcome.but("refused without a reason")
+    if result["status"] not in (200, 202, 409, 503, 504) or result["seconds"] > ANSWERED_WITHIN:
+        outcome = outcome.but(f"answered {result}")
+    return outcome, bool(gate.hit)
+
+
+def means(bed: Bed, fault: str, victim: str) -> tuple[Callable[[], object], Callable[[], object]]:
+    """How to do harm, and how to make up for it."""
+    server, proxy = bed.servers[victim], bed.proxies[victim]
+
+    def restart() -> None:
+        server.kill()
+        server.start()
+
+    return {
+        "kill": (server.kill, server.start),
+        "restart": (restart, lambda: None),
+        "stop": (server.pause, server.resume),
+        "cut": (proxy.cut, proxy.mend),
+        "hush": (proxy.hush, proxy.mend),
+    }[fault]
