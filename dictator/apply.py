@@ -72,7 +72,7 @@ def converge(
     for _ in range(ROUNDS):
         started = time.perf_counter()
         seen = look()
-        receipt.add("observe", f"observe {len(seen.listed)} instances", (time.perf_counter() - started) * 1000, {})
+        _note(receipt, "observe", f"observe {len(seen.listed)} instances", started)
         for each in (*seen.listed, *seen.outside):
             log.info("observed %s", each)
         made = planner(seen, force=force)
@@ -85,6 +85,12 @@ def converge(
         if Executor(world, settings, receipt).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
+
+
+def _note(receipt: Receipt, step: str, what: str, started: float) -> None:
+    ms = (time.perf_counter() - started) * 1000
+    receipt.add(step, what, ms, {})
+    log.info("%s: %.2f ms", what, ms)
 
 
 class Dictator:
@@ -120,7 +126,7 @@ class Dictator:
     def _rounds(self, topology: Topology, receipt: Receipt, *, force: bool) -> None:
         started = time.perf_counter()
         master, slaves, left_out = self._resolve(topology)
-        receipt.add("resolve", f"resolve {len(topology.instances)} names", (time.perf_counter() - started) * 1000, {})
+        _note(receipt, "resolve", f"resolve {len(topology.instances)} names", started)
         with RedisWorld(self._settings, self._pool) as world:
             converge(world, self._settings, lambda: observe(world, master, slaves, left_out), receipt, force=force)
 

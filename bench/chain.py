@@ -1,0 +1,166 @@
+"""The whole way of a change, as a client lives through it: etcd, observer, dictator, dnsd, DNS, and the client itself.
+
+In a cluster of three nodes, the trigger is written and the master moves, again and again, while a client in a process
+of its own writes, and rediscovers the master by SRV when a write fails. All figures are in ms.
+
+The phases follow one another, by the services' own logs: trigger (written, until the observer sends PUT /master),
+resolve and observe, prepare (writes go on), window (pause to hand-over), follow, answer (until the observer sends PUT
+/dns), publish (PUT /dns: the master's record is its first write, so that DNS shows it before the end). The client's
+own: lookup (the one that found the new master), and outage, from its last ack on the old master to its first on the
+new one: window, follow, answer, most of publish, and what the client needs to find out.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import ROOT, common, figures, logs
+from sandbox.cluster import Cluster
+from sandbox.process import wait_until
+
+PHASES = ("trigger", "resolve", "observe", "prepare", "window", "follow", "answer", "publish", "lookup", "outage")
+HEADS = ("phase", "min", "median", "p99")
+SERVICE = "master.redis-1.docker"
+JSON = {"LOG_FORMAT": "json"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, print the table."""
+    parser = common.options(__doc__)
+    parser.add_argument("--switches", type=int, default=30, help="changes of master (30)")
+    parser.add_argument("--nodes", type=int, default=3, help="nodes of the cluster (3)")
+    parser.add_argument("--interval", type=float, default=1.0, help="ms between two writes of the client (1)")
+    chosen = parser.parse_args(argv)
+    count = 8 if chosen.quick else chosen.switches
+    settings = dict.fromkeys(("dictator", "dnsd", "observer"), JSON)
+    with (
+        common.directory(chosen.directory) as directory,
+        Cluster(directory, chosen.nodes, settings=settings) as cluster,
+    ):
+        runs = _switches(cluster, count, chosen.interval / 1000)
+    samples = {phase: [run[phase] for run in runs] for phase in PHASES}
+    print(figures.table(HEADS, [_row(phase, samples[phase]) for phase in PHASES]))
+    ratios = {
+        "outage ms median": figures.median(samples["outage"]),
+        "outage/window": figures.median(samples["outage"]) / figures.median(samples["window"]),
+        "outage p99/median": figures.percentile(samples["outage"], 99) / figures.median(samples["outage"]),
+    }
+    common.finish({"switches": runs}, ratios, chosen.json)
+    return 0
+
+
+def _row(phase: str, values: Sequence[float]) -> list[object]:
+    return [phase, min(values), figures.median(values), figures.percentile(values, 99)]
+
+
+class Client:
+    """The client's process."""
+
+    def __init__(self, cluster: Cluster, interval: float) -> None:
+        order = {
+            "nameserver": "127.0.0.1",
+            "nameserver_port": cluster.dns_port,
+            "service": SERVICE,
+            "key": "bench",
+            "interval": interval,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.rediscover", json.dumps(order)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_at(self, port: int) -> None:
+        """Until the instance at that port has acknowledged a write; the client itself gives up after a while."""
+        said = self._line()
+        if said != f"at {port}":
+            raise RuntimeError(f"the client said {said!r}, expected to be at {port}")
+
+    def end(self) -> dict[str, Any]:
+        """What it lived through."""
+        self._process.stdin.close()  # type: ignore[union-attr] # it is a pipe
+        report: dict[str, Any] = json.loads(self._line())
+        return report
+
+    def kill(self) -> None:
+        """For good."""
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()  # type: ignore[union-attr] # the same
+
+    def _line(self) -> str:
+        return self._process.stdout.readline().strip()  # type: ignore[union-attr] # the same
+
+
+def _switches(cluster: Cluster, count: int, interval: float) -> list[dict[str, float]]:
+    names = list(cluster.nodes)
+    _apply(cluster, names[0])
+    client = Client(cluster, interval)
+    try:
+        client.wait_at(cluster.nodes[names[0]].port)
+        changes = []
+        for number in range(1, count + 1):
+            changes.append(_change(cluster, client, names[number % len(names)]))
+            common.say(f"change {number} of {count}")
+        report = client.end()
+    finally:
+        client.kill()
+    return [_told(change, report, place + 1) for place, change in enumerate(changes)]
+
+
+def _change(cluster: Cluster, client: Client, master: str) -> dict[str, Any]:
+    """Move the master; when the trigger was written, and what each service logged of it."""
+    services = {"dictator": cluster.dictator, "dnsd": cluster.dnsd, "observer": cluster.observer}
+    before = {name: service.process.log.stat().st_size for name, service in services.items()}
+    cluster.define(cluster.document(master))
+    triggered = time.time()
+    cluster.apply()
+    client.wait_at(cluster.nodes[master].port)
+    _quiet(cluster, before["observer"])
+    found = {name: logs.since(service.process.log, before[name]) for name, service in services.items()}
+    return {"triggered": triggered, "port": cluster.nodes[master].port, **found}
+
+
+def _quiet(cluster: Cluster, offset: int) -> None:
+    """Until the observer's run has ended."""
+    log = cluster.observer.process.log
+    wait_until(lambda: any("ended the run" in each.text for each in logs.since(log, offset)), "the run has ended", 30)
+
+
+def _apply(cluster: Cluster, master: str) -> None:
+    offset = cluster.observer.process.log.stat().st_size
+    cluster.define(cluster.document(master))
+    cluster.apply()
+    _quiet(cluster, offset)
+
+
+def _told(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[str, float]:
+    """One change as figures; `place` is that of the client's stretch on the new master."""
+    dictator, observer = change["dictator"], change["observer"]
+    put, dns = (logs.first(observer, f"notified http://redis-1-{name}") for name in ("dictator", "dnsd"))
+    (_, last, _), (first, _, port) = report["served"][place - 1 : place + 1]
+    found = next(each for each in report["lookups"] if each[0] > last and each[2] == port)
+    return {
+        "trigger": (put.began - change["triggered"]) * 1000,
+        "resolve": logs.took(dictator, "resolve "),
+        "observe": logs.took(dictator, "observe "),
+        "prepare": logs.took(dictator, "prepare ", "reparent ", "probe "),
+        "window": logs.took(dictator, "pause ", "drain ", "fence ", "promote ", "hand over "),
+        "follow": logs.took(dictator, "follow "),
+        "answer": (dns.began - logs.first(dictator, "applied ").at) * 1000,
+        "publish": dns.ms,
+        "lookup": (found[1] - found[0]) * 1000,
+        "outage": (first - last) * 1000,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
