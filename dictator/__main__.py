@@ -15,7 +15,7 @@ def main() -> int:
     """Never returns where the settings are good; else 2, with a line that names the variable."""
     try:
         settings = read(Settings, os.environ)
-        _ = settings.password
+        settings.check_files()
         Resolver(settings.nameservers, settings.nameservers_port, settings.searchlist)
     except SettingsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -1,11 +1,12 @@
 """The dictator's settings: what it reads from its environment, with the defaults."""
 
-from pathlib import Path
+import ssl
 from typing import Annotated
 
 import msgspec
 
 from topology.errors import SettingsError
+from topology.settings import secret
 from topology.web import WebSettings
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -40,14 +41,13 @@ class Settings(WebSettings, frozen=True, kw_only=True):
     @property
     def password(self) -> str:
         """REDIS_PASSWORD, or the first line of REDIS_PASSWORD_FILE."""
-        if not self.redis_password_file:
-            return self.redis_password
-        if self.redis_password:
-            raise SettingsError("REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set; give one of them")
-        try:
-            lines = Path(self.redis_password_file).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeError) as error:
-            raise SettingsError(f"REDIS_PASSWORD_FILE={self.redis_password_file!r}: {error}") from None
-        if not lines:
-            raise SettingsError(f"REDIS_PASSWORD_FILE={self.redis_password_file!r}: the file is empty")
-        return lines[0]
+        return secret("REDIS_PASSWORD", self.redis_password, self.redis_password_file)
+
+    def check_files(self) -> None:
+        """SettingsError where a file that a setting names can't be used."""
+        _ = self.password
+        if self.redis_tls:
+            try:
+                ssl.create_default_context(cafile=self.redis_tls)
+            except OSError as error:  # an SSLError is one, too
+                raise SettingsError(f"REDIS_TLS={self.redis_tls!r}: {error}") from None
