@@ -54,7 +54,7 @@ class Counter:
         """Whether it still writes, or compares."""
         return self._process.poll() is None
 
-    def wait(self, timeout: float = 90) -> Counted:
+    def wait(self, timeout: float = 180) -> Counted:
         """Its end."""
         status = self._process.wait(timeout)
         self._output.seek(0)
@@ -88,7 +88,7 @@ class Cluster:
     def up(self) -> None:
         """All but the counter and the one that messes; core-01 is the master at the end."""
         self.compose("up", "--detach", "--no-build", *GIVEN, *NODES, *SERVICES)
-        self.wait_converged("core-01", timeout=60)
+        self.wait_converged("core-01", timeout=120)
 
     def down(self) -> None:
         """Take everything of it away."""
@@ -177,7 +177,7 @@ class Cluster:
         found = self.master_in_dns()
         return "" if found == f"{where} 6379" else f"DNS has {found!r} for the master, not {where}"
 
-    def wait_converged(self, master: str, timeout: float = 45) -> None:
+    def wait_converged(self, master: str, timeout: float = 90) -> None:
         """Return once everybody follows that master, and DNS says so."""
         problem = ""
 

@@ -32,7 +32,7 @@ def test_a_slave_cut_off_is_named_and_follows_once_it_is_back(cluster: Cluster) 
             assert status == 202
             assert "core-03" in line
             cluster.declare("core-02")
-            wait_until(lambda: cluster.address("core-02") in cluster.master_in_dns(), "DNS follows", timeout=30)
+            wait_until(lambda: cluster.address("core-02") in cluster.master_in_dns(), "DNS follows", timeout=90)
         cluster.wait_converged("core-02")
         counted = counter.wait()
     assert counted.lossless, counted.output
@@ -59,7 +59,7 @@ def test_a_forced_promotion_keeps_every_write_of_the_surviving_side(cluster: Clu
     with ExitStack() as stack:
         with cut_off(cluster, "core-01"):
             cluster.declare("core-02", force=True)
-            wait_until(lambda: cluster.address("core-02") in cluster.master_in_dns(), "DNS follows", timeout=30)
+            wait_until(lambda: cluster.address("core-02") in cluster.master_in_dns(), "DNS follows", timeout=90)
             counter = stack.enter_context(cluster.counter("survivors"))
             cluster.redis("core-01", "set", "written", "on the wrong side")
         status, line = refusal(cluster)
@@ -85,7 +85,7 @@ def refusal(cluster: Cluster) -> tuple[int, str]:
         answer = cluster.put(MASTER, "core-02")
         return answer[0] != 202
 
-    wait_until(found, "core-01 is found again", timeout=30)
+    wait_until(found, "core-01 is found again", timeout=90)
     return answer
 
 

@@ -61,14 +61,14 @@ def test_a_service_killed_amid_changes_of_master_costs_nothing(cluster: Cluster,
     try:
         with cluster.counter(f"killed-{service}", count=32_000) as counter:
             before = cluster.changes()
-            wait_until(lambda: cluster.changes() > before, "the master moves", timeout=30)
+            wait_until(lambda: cluster.changes() > before, "the master moves", timeout=90)
             cluster.kill(service)
             wait_until(
                 lambda: service not in cluster.compose("ps", "--services", "--status", "running").split(), "gone"
             )
             cluster.start(service)
             restarted = cluster.changes()
-            wait_until(lambda: cluster.changes() > restarted + 1, "the master moves again", timeout=30)
+            wait_until(lambda: cluster.changes() > restarted + 1, "the master moves again", timeout=90)
             assert counter.running
             counted = counter.wait()
     finally:
