@@ -370,10 +370,9 @@ class Executor:
 
         Returns those that have not, each with its reason.
         """
-        replid = ask(self.world, master).history.replid
         waiting: dict[Instance, str] = dict.fromkeys(slaves, "")
 
-        def look(instance: Instance) -> str | None:
+        def look(instance: Instance, replid: str) -> str | None:
             try:
                 found = ask(self.world, instance)
             except NoAnswer as error:
@@ -384,7 +383,9 @@ class Executor:
             return f"{instance} is {'still syncing' if found.syncing else 'not linked'} to {master}"
 
         def everyone() -> bool | None:
-            told = self.world.side_by_side(look, tuple(waiting))
+            # anew each time: a master that never had a slave changes its replication id when the first one comes
+            replid = ask(self.world, master).history.replid
+            told = self.world.side_by_side(lambda each: look(each, replid), tuple(waiting))
             for instance, text in zip(tuple(waiting), told, strict=True):
                 if text is None:
                     del waiting[instance]
