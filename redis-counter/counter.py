@@ -17,17 +17,15 @@ from multiprocessing.process import BaseProcess
 from typing import Annotated
 
 from msgspec import Meta
-from redis.connection import Connection
-from redis.exceptions import ReadOnlyError
 
 from master import Master, NoMasterError, ask
+from stored import read
 from tally import Tally, join, tally
 from topology.logs import LogSettings
 from topology.srv import Resolver
 from writer import Report, Writer
 
 LOOK_UP_TIMEOUT = 1.0
-CHUNK = 10_000
 Progress = Callable[[int], None]
 
 
@@ -153,29 +151,10 @@ class Crew:
         sending.send(writer.run(count + (number < rest)))
 
 
-def stored(settings: Settings) -> list[str]:
-    """The list as the final master holds it, looked up anew, and only what it held while being master."""
-
-    def read(connection: Connection) -> list[str]:
-        values: list[str] = []
-        _require_master(connection)
-        for start in range(0, ask(connection, "LLEN", settings.counter_key), CHUNK):
-            values += ask(connection, "LRANGE", settings.counter_key, start, start + CHUNK - 1)
-        _require_master(connection)
-        connection.disconnect()
-        return values
-
-    return master_of(settings).attempt(read)
-
-
-def _require_master(connection: Connection) -> None:
-    if ask(connection, "ROLE")[0] != "master":
-        raise ReadOnlyError("not the master any more")
-
-
 def compare(settings: Settings, written: Written) -> Tally:
     """The tally against what the final master holds."""
-    return tally(join(report.outcomes for report in written.reports), stored(settings))
+    held = master_of(settings).attempt(lambda connection: read(connection, settings.counter_key))
+    return tally(join(report.outcomes for report in written.reports), held)
 
 
 __all__ = ["Crew", "NoMasterError", "Settings", "WriterDiedError", "Written", "clear", "compare"]

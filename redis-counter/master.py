@@ -49,8 +49,13 @@ def connect(endpoint: Endpoint) -> Connection:
 
 def ask(connection: Connection, *command: str | int) -> Any:
     """The answer to one command."""
-    connection.send_command(*command)
-    return connection.read_response()
+    return ask_at_once(connection, command)[0]
+
+
+def ask_at_once(connection: Connection, *commands: tuple[str | int, ...]) -> list[Any]:
+    """The answers to commands that the server gets in one go, and so handles one right after the other."""
+    connection.send_packed_command(connection.pack_commands(commands))
+    return [connection.read_response() for _ in commands]
 
 
 class Master:
@@ -61,30 +66,36 @@ class Master:
         self._service = service
         self._patience = patience
 
-    def connection(self, stopped: Callable[[], bool] = lambda: False) -> Connection:
-        """A fresh connection; the caller closes it."""
-        return self.attempt(lambda connection: connection, stopped)
+    def connection(self, stopped: Callable[[], bool]) -> Connection:
+        """A fresh connection; the caller closes it. NoMasterError after `patience` seconds, or when `stopped`."""
+        return self._insist(self._connect, stopped)
 
-    def attempt(self, work: Callable[[Connection], T], stopped: Callable[[], bool] = lambda: False) -> T:
+    def attempt(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns on a fresh connection. An error of it is followed by a new look-up and another try.
 
-        NoMasterError after `patience` seconds, or as soon as `stopped` after an error.
+        NoMasterError after `patience` seconds.
         """
+
+        def once() -> T:
+            connection = self._connect()
+            try:
+                return work(connection)
+            finally:
+                connection.disconnect()
+
+        return self._insist(once, lambda: False)
+
+    def _connect(self) -> Connection:
+        return connect(self._resolver.srv(self._service))
+
+    def _insist(self, once: Callable[[], T], stopped: Callable[[], bool]) -> T:
         deadline = time.monotonic() + self._patience
         errors = 0
         while True:
             try:
-                return self._once(work)
+                return once()
             except (Unresolved, RedisError) as error:
                 errors += 1
                 if stopped() or time.monotonic() > deadline:
                     raise NoMasterError(f"no master at {self._service} for {self._patience:g} s: {error}") from None
             time.sleep(pause_after(errors))
-
-    def _once(self, work: Callable[[Connection], T]) -> T:
-        connection = connect(self._resolver.srv(self._service))
-        try:
-            return work(connection)
-        except BaseException:
-            connection.disconnect()
-            raise

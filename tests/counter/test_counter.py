@@ -6,15 +6,20 @@ import re
 import signal
 import subprocess
 import termios
+import time
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ReadOnlyError
 
+import stored
+from master import connect
 from sandbox.process import ROOT, free_port, wait_until
 from sandbox.redis import RedisServer
 from tests.conftest import StartRedis
 from tests.counter.conftest import COMMAND, KEY, Cluster, Count, counting
 from tests.counter.liar import lying
+from topology.srv import Endpoint
 
 
 @pytest.fixture
@@ -74,8 +79,37 @@ def test_clear_empties_the_list_first(count: Count, redis: RedisServer) -> None:
     assert redis.client().llen(KEY) == 100
 
 
-def test_a_list_longer_than_one_chunk_is_read_whole(count: Count, redis: RedisServer) -> None:
-    assert tallied(count(COUNTER_COUNT=25_001, COUNTER_WRITERS=4).stdout) == (25_001, 0, 0, 0)
+def test_a_list_longer_than_one_chunk_is_read_whole(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "CHUNK", 10)
+    connection = connect(Endpoint(redis.host, redis.port))
+    for more in (0, 9, 1, 10, 3):  # the list gets 0, 9, 10, 20 and 23 entries
+        for number in range(more):
+            redis.client().rpush(KEY, f"{more}: {number}")
+        assert stored.read(connection, KEY) == redis.client().lrange(KEY, 0, -1)
+    connection.disconnect()
+
+
+def test_a_slave_is_not_what_the_writes_are_compared_with(redis: RedisServer) -> None:
+    redis.client().replicaof("127.0.0.1", "0")
+    connection = connect(Endpoint(redis.host, redis.port))
+    with pytest.raises(ReadOnlyError):
+        stored.read(connection, KEY)
+    connection.disconnect()
+
+
+def test_a_master_that_keeps_changing_its_role_can_be_compared_with(cluster: Cluster, redis: RedisServer) -> None:
+    """Reading 50,000 entries takes longer than it stays master."""
+    redis.client().rpush(KEY, *map(str, range(50_000)))
+    with counting(cluster, COUNTER_COUNT=50) as process:
+        while process.poll() is None:
+            redis.client().replicaof("127.0.0.1", "0")
+            time.sleep(0.005)
+            redis.client().replicaof("NO", "ONE")
+            time.sleep(0.005)
+        out, err = process.communicate()
+    acked, missing, refused, phantom = tallied(out)
+    assert (acked + refused, missing, phantom) == (50, 0, 0), err
+    assert process.returncode == 0
 
 
 def test_writes_that_the_server_refuses_are_errd(count: Count, redis: RedisServer) -> None:
@@ -132,8 +166,9 @@ def test_follows_the_master_when_it_moves(cluster: Cluster, start_redis: StartRe
     old, new = start_redis("old"), start_redis("new")
     cluster.master(old)
     new.client().replicaof(old.host, str(old.port))
-    with counting(cluster, COUNTER_COUNT=2000, COUNTER_WRITERS=4, COUNTER_INTERVAL=1) as process:
-        wait_until(lambda: has_entries(new, 100), "the new master follows the old one")
+    wait_until(lambda: new.client().role()[3] == "connected", "the new master follows the old one")
+    with counting(cluster, COUNTER_COUNT=4000, COUNTER_WRITERS=4, COUNTER_INTERVAL=2) as process:
+        wait_until(lambda: has_entries(new, 100), "a hundred writes were made")
         old.client().replicaof("127.0.0.1", "0")  # refuses writes and freezes
         wait_until(lambda: new.client().llen(KEY) == old.client().llen(KEY), "the new master has all")
         new.client().replicaof("NO", "ONE")
@@ -142,7 +177,7 @@ def test_follows_the_master_when_it_moves(cluster: Cluster, start_redis: StartRe
     acked, missing, refused, phantom = tallied(out)
     assert (missing, phantom, unknown(out)) == (0, 0, 0)
     assert refused > 0, err
-    assert acked + refused == 2000
+    assert acked + refused == 4000
     assert process.returncode == 0
 
 
@@ -265,6 +300,7 @@ def test_on_a_terminal_it_asks_for_enter_and_shows_progress(cluster: Cluster, re
     with subprocess.Popen(
         COMMAND, cwd=ROOT, env=cluster.environment({}), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
+        os.close(theirs)
         read_until(b"Press ENTER to start writing")
         assert redis.client().llen(KEY) == 0
         os.write(ours, b"\n")
@@ -275,7 +311,6 @@ def test_on_a_terminal_it_asks_for_enter_and_shows_progress(cluster: Cluster, re
         assert process.wait(10) == 0
     assert b"100%" in shown
     os.close(ours)
-    os.close(theirs)
 
 
 def test_without_a_terminal_no_bar_is_drawn(count: Count, redis: RedisServer) -> None:
