@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -46,6 +47,8 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10, in
 
 def free_port() -> int:
     """A TCP and UDP port that nobody uses and that this process hasn't handed out before."""
+    if len(_handed_out) > len(_PORTS) // 2:
+        _handed_out.clear()  # the oldest of so many have long been taken or given up
     for port in _random.sample(_PORTS, k=1000):
         if port not in _handed_out and _is_free(port):
             _handed_out.add(port)
@@ -134,7 +137,8 @@ class Process:
     def kill(self) -> None:
         """SIGKILL to it and its own children, as a container engine would."""
         if self._child is not None and self.running:
-            self._signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended, and another thread noticed
+                os.killpg(self.pid, signal.SIGKILL)
             self._child.wait()
 
     def pause(self) -> None:
