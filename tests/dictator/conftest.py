@@ -1,8 +1,29 @@
-"""Tells the figures of the sweeps at the end of the run."""
+"""Groups of instances for the tests, and the figures of the sweeps at the end of the run."""
+
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from sandbox.redis import RedisServer
+from tests.dictator.group import Group, fill
 from tests.dictator.sweep import FIGURES
+
+
+@pytest.fixture
+def group(start_redis: Callable[..., RedisServer]) -> Iterator[Group]:
+    """Instances are added by the test."""
+    made = Group(start_redis)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def trio(group: Group) -> Group:
+    """Instances a, b and c: a is the master of the others, and holds 100 keys."""
+    group.add("a", "b", "c")
+    fill(group["a"])
+    group.follow("a", "b", "c")
+    return group
 
 
 @pytest.hookimpl(trylast=True)
