@@ -13,7 +13,6 @@ import pytest
 from sandbox.etcd import EtcdServer
 from sandbox.process import Process, free_port, wait_until
 from sandbox.server import Server
-from sandbox.skydns import SkyDns
 
 DOMAIN = "/skydns/docker/redis-1"
 
@@ -57,6 +56,15 @@ class Dnsd(Server):
     def register(self, host: str, address: str, port: int) -> None:
         """Write a node's record as registrator does."""
         self.etcd.keys.put(f"{DOMAIN}/{host}", json.dumps({"host": address, "port": port}))
+
+    def clear(self) -> None:
+        """Delete every record, whoever wrote it."""
+        connection = HTTPConnection("127.0.0.1", self.etcd.port, timeout=10)
+        try:
+            connection.request("DELETE", "/v2/keys/skydns?recursive=true")
+            assert connection.getresponse().status in {200, 404}
+        finally:
+            connection.close()
 
     def published(self) -> dict[str, Any]:
         """What is at `master` and below `slaves` right now."""
@@ -106,13 +114,3 @@ def start_dnsd(etcd: EtcdServer, tmp_path: Path) -> Iterator[StartDnsd]:
 @pytest.fixture
 def dnsd(start_dnsd: StartDnsd) -> Dnsd:
     return start_dnsd()
-
-
-@pytest.fixture
-def skydns(etcd: EtcdServer, tmp_path: Path) -> Iterator[SkyDns]:
-    server = SkyDns(etcd.url, tmp_path / "skydns")
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
