@@ -341,9 +341,10 @@ class Executor:
     def _hand_over(self, source: Instance, target: Instance) -> Figures:
         try:
             self._still_fenced(source)
-            # while it is paused, it would not apply its new master's stream
-            _, _, rewrite = done(
-                source, self.world.link(source).send(("REPLICAOF", *target.address), UNPAUSE, REWRITE), tolerate=(2,)
+            # first, and by itself: clients that wait shall not wait for the disk as well. The fence still refuses them
+            done(source, self.world.link(source).send(UNPAUSE))
+            _, rewrite = done(
+                source, self.world.link(source).send(("REPLICAOF", *target.address), REWRITE), tolerate=(1,)
             )
             self._warn(source, rewrite)
         except NoAnswer as error:
