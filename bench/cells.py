@@ -169,8 +169,8 @@ class Floor(Cell):
         *_, info = old.send(("REPLICAOF", HOST, 0), ("CONFIG", "REWRITE"), ("INFO", "replication"))
         _drain(target, info)
         target.send(("REPLICAOF", "NO", "ONE"), ("CONFIG", "REWRITE"))
-        old.send(("REPLICAOF", *self.addresses[new]), ("CLIENT", "UNPAUSE"))
-        old.send(("CONFIG", "REWRITE"))
+        old.send(("CLIENT", "UNPAUSE"))
+        old.send(("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
         for number, link in enumerate(self.links):
             if number not in (self.master, new):
                 link.send(("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))

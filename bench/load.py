@@ -20,7 +20,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the writers are to do: places are those in `instances`."""
+    """What the writers are to do: places are those in `instances`; seconds between an ack and the next write."""
 
     instances: tuple[Address, ...]
     old: int
@@ -28,6 +28,7 @@ class Order:
     key: str
     writers: int
     sentinel: Address | None = None
+    interval: float = 0.0
 
     def json(self) -> str:
         """As bench.writers reads it."""

@@ -1,6 +1,7 @@
 """Writers in a process of their own: `python -m bench.writers` with its order as JSON in the first argument.
 
-Each writer pushes one value after the other onto a list and notes what it was told. It knows the next master: after an
+Each writer pushes one value after the other onto a list, with a pause of `interval` seconds after each ack, and notes
+what it was told. It knows the next master: after an
 error it goes there and stays. With a Sentinel to follow, it stays where it is until +switch-master names another. The
 report goes to stdout when a line comes in on stdin, or that closes. Only the standard library, so that it starts at
 once; one thread, so that no other holds it up.
@@ -28,6 +29,7 @@ class Writer:
         self._number = number
         self._instances = [(host, int(port)) for host, port in order["instances"]]
         self._key = order["key"]
+        self._interval: float = order["interval"]
         self._follows = order["sentinel"] is not None
         self._poller = poller
         self._report = report
@@ -64,7 +66,8 @@ class Writer:
         elif reply[:1] == b":":
             self._report["acks"].append((time.monotonic(), self.at, self._value))
             self.acked += 1
-            return True
+            self.due = time.monotonic() + self._interval if self._interval else 0.0
+            return not self.due
         else:
             self._report["refused"].append(self._value)
             return self._moves()
