@@ -60,18 +60,16 @@ class Publisher:
         DocumentError for clashing names; NoRecord where the master can't be published, StoreError
         where etcd fails: then what was published goes on being refreshed.
         """
-        wanted = records.wanted(topology, self._domain)
+        master, *slaves = records.wanted(topology, self._domain)
         with self._my_turn():
+            # the master alone first: it is the one that clients wait for
+            self._write(master.key, records.value(master, self._source(master)))
             published = self._pool.submit(self._store.children, records.slaves_key(self._domain))
-            sources = self._sources(wanted)
-            master = records.value(wanted[0], sources.get(wanted[0].source))
-            values, left_out = _slaves(wanted[1:], sources)
-            # the master alone first: the one that clients wait for
-            self._write(wanted[0].key, master)
+            values, left_out = _slaves(slaves, self._sources(slaves))
             self._all(lambda key: self._write(key, values[key]), values)
             self._adopted = True
             keys = {node.key for node in published.result().values()} | set(self._held)
-            self._all(self._remove, keys - set(values) - {wanted[0].key})
+            self._all(self._remove, keys - set(values) - {master.key})
         log.info("published %s as master, %d slaves", topology.master, len(values))
         for each in left_out:
             log.warning("left out %s", each)
@@ -122,7 +120,11 @@ class Publisher:
                 self._held[node.key] = Held(node.value, time.monotonic())
         self._adopted = True
 
-    def _sources(self, wanted: tuple[Wanted, ...]) -> dict[str, str]:
+    def _source(self, want: Wanted) -> str | None:
+        node = self._store.get(want.source) if want.source else None
+        return node.value if node else None
+
+    def _sources(self, wanted: Iterable[Wanted]) -> dict[str, str]:
         found: dict[str, str] = {}
         for nodes in self._all(self._store.children, records.parents(wanted)):
             found |= {node.key: node.value for node in nodes.values()}
@@ -169,7 +171,7 @@ class Publisher:
             self._no_put.set()
 
 
-def _slaves(wanted: tuple[Wanted, ...], sources: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _slaves(wanted: Iterable[Wanted], sources: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The values of the slaves by key, and why others have none."""
     values: dict[str, str] = {}
     left_out: list[str] = []

@@ -6,7 +6,7 @@ it, so that values are made anew from what was understood, never copied as text.
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -111,7 +111,7 @@ def well_formed(found: str) -> bool:
     return record is not None and record.usable
 
 
-def parents(records: tuple[Wanted, ...]) -> Iterator[str]:
+def parents(records: Iterable[Wanted]) -> Iterator[str]:
     """The directories that hold the sources, each once."""
     yield from dict.fromkeys(each.source.rpartition("/")[0] for each in records if each.source)
 

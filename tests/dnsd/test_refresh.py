@@ -178,7 +178,7 @@ def test_a_put_without_etcd_is_a_503_and_the_records_go_on(start_dnsd: StartDnsd
     dnsd.etcd.stop()
     status, body = dnsd.put("core-02", "core-01")
     assert status == 503
-    assert body.startswith("StoreError: etcd failed to list /skydns/docker/redis-1")
+    assert body.startswith("StoreError: etcd failed to read /skydns/docker/redis-1/core-02")
     assert dnsd.etcd.url in body
     assert dnsd.request("GET", "/healthz")[0] == 200
     dnsd.etcd.start()
