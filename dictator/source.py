@@ -118,11 +118,13 @@ def _all_empty(seen: Seen, *, force: bool) -> Source:
     for each in (*seen.listed, *seen.outside):
         if rep.follows(each.instance):
             return Source(each if each.replication.master else seen.master)
+    # its master is neither here nor elsewhere; if all that are listed are here, nothing that counts can be lost with it
+    if not seen.left_out:
+        return Source(seen.master)
+    missing = ", ".join(str(each) for each in seen.left_out)
     if force:
-        return Source(seen.master, (_masters((seen.master,)),))
-    raise LostHolder(
-        f"{seen.master} is empty, and {_masters((seen.master,))}, which may hold data, can't be reached. {WAYS_OUT}"
-    )
+        return Source(seen.master, (f"whatever {missing} may hold",))
+    raise LostHolder(f"{seen.master} is empty, and {missing} may be its master and hold data. {WAYS_OUT}")
 
 
 def _without_holder(seen: Seen, *, force: bool) -> Source:

@@ -85,6 +85,18 @@ def moved(world: World) -> None:
         world.nodes[name, 6379].link = False
 
 
+def moved_empty(world: World) -> None:
+    """The same, and there never was any data."""
+    a, b, c = _three(world)
+    for node in (b, c):
+        _follow(world, node, a)
+    _settle(world)
+    world.restart(a)
+    for node in (b, c):
+        node.following, node.link = ("A", 1111), False
+    world.known, world.clients_try = None, ()
+
+
 def parked(world: World) -> None:
     """A switch died after the fence: A is parked with everything, nobody is a master."""
     running(world)
@@ -147,6 +159,7 @@ CONVERGING: tuple[Callable[[World], None], ...] = (
     alone,
     first_sync,
     moved,
+    moved_empty,
     parked,
     promoted_alone,
     promoted,

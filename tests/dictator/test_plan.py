@@ -141,6 +141,13 @@ def test_a_dead_holder_may_come_back() -> None:
         plan(seen)
 
 
+def test_an_empty_slave_whose_master_is_away_waits_for_it() -> None:
+    seen = Seen(slave(B, A, keys=0), (slave(C, A, keys=0),), left_out=(LeftOut("core-01", "doesn't answer"),))
+    with pytest.raises(LostHolder, match="core-01"):
+        plan(seen)
+    assert plan(seen, force=True).source == B
+
+
 def test_forced_the_most_advanced_copy_survives_and_hands_over_to_the_wanted_master() -> None:
     ahead = slave(C, A, History("a" * 40, 120))
     seen = Seen(slave(B, A), (ahead,), left_out=(LeftOut("core-01", "doesn't answer"),))
