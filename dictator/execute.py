@@ -193,9 +193,14 @@ class Executor:
         if not found.parked:
             _, info = done(instance, self.world.link(instance).send(("REPLICAOF", *HALT), INFO))
             found = replication(info)
-        have = Offset(found.history.replid, found.history.offset)
-        if have.replid == ask(self.world, target).history.replid:
-            applied(self.world, target, have, self.settings.sync_timeout, linked=False)
+        have, limit = found.history, self.settings.sync_timeout
+
+        def passed() -> bool | None:
+            reached = ask(self.world, target).history
+            return reached.replid != have.replid or reached.offset >= have.offset or None
+
+        if until(self.world, limit, passed) is None:
+            raise NotCaughtUp(f"{target} is behind {instance} at offset {have.offset}, gave up after {limit:g} s")
 
     def _reattach(self, instance: Instance, target: Instance, source: Instance) -> None:
         found = ask(self.world, instance)
@@ -208,8 +213,9 @@ class Executor:
             return
         if found.master:
             raise Stale(f"{instance} has become a master since it was observed")
-        _, rewrite = done(
-            instance, self.world.link(instance).send(("REPLICAOF", *master.address), REWRITE), tolerate=(1,)
+        # a master that was parked by a dictator that died may still be paused, and would not apply the stream
+        _, _, rewrite = done(
+            instance, self.world.link(instance).send(("REPLICAOF", *master.address), UNPAUSE, REWRITE), tolerate=(2,)
         )
         self._warn(instance, rewrite)
 
@@ -353,16 +359,22 @@ class Executor:
         return {}
 
     def _follow(self, slaves: tuple[Instance, ...], master: Instance) -> Figures:
+        replid = ask(self.world, master).history.replid
+        linked, not_yet = "", None
+
         def follow(instance: Instance) -> str | None:
             try:
-                self._attach(instance, ask(self.world, instance), master)
+                found = ask(self.world, instance)
+                if found.linked_to(master, replid):
+                    return linked
+                self._attach(instance, found, master)
             except NoAnswer as error:
                 return str(error)
-            return None
+            return not_yet
 
-        failed = dict(zip(slaves, self.world.side_by_side(follow, slaves), strict=True))
-        late = self._until_linked(tuple(each for each in slaves if failed[each] is None), master, syncing=False)
-        late += [text for text in failed.values() if text is not None]
+        told = dict(zip(slaves, self.world.side_by_side(follow, slaves), strict=True))
+        late = self._until_linked(tuple(each for each in slaves if told[each] is not_yet), master, syncing=False)
+        late += [text for text in told.values() if text]
         self.receipt.syncing = late
         return {"late": "; ".join(late)} if late else {}
 
@@ -378,8 +390,7 @@ class Executor:
                 found = ask(self.world, instance)
             except NoAnswer as error:
                 return str(error)
-            linked = found.link_up and found.history.replid == replid
-            if found.follows(master) and (linked or (syncing and found.syncing)):
+            if found.linked_to(master, replid) or (syncing and found.syncing and found.follows(master)):
                 return None
             return f"{instance} is {'still syncing' if found.syncing else 'not linked'} to {master}"
 

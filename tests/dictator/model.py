@@ -135,6 +135,12 @@ class World:
 
     # Replication
 
+    def settled(self) -> bool:
+        """Whether no slave has anything left to do; as true of slaves of nothing."""
+        before = [(node.link, node.offset) for node in self.nodes.values()]
+        self.advance()
+        return before == [(node.link, node.offset) for node in self.nodes.values()]
+
     def advance(self) -> None:
         """Every slave gets one step further: connects, or applies some entries."""
         for node in self.nodes.values():

@@ -95,7 +95,7 @@ def check_converged(world: World, master: str) -> None:
     """After a successful apply: all that was acknowledged is there, and all follow a writable master."""
     world.time += 60.0
     world.client_writes()
-    for _ in range(200):
+    while not world.settled():
         world.advance()
     node = world.nodes[master, 6379]
     if not world.writable(node):
