@@ -48,7 +48,7 @@ class Group:
 
     def __getitem__(self, name: str) -> "redis.Redis":
         """A client of the instance itself."""
-        return self.servers[name].client(password=self.password, socket_timeout=10)
+        return self.servers[name].client(password=self.password, socket_timeout=10, protocol=2, driver_info=None)
 
     def topology(self, master: str, *slaves: str) -> Topology:
         """The document, parsed."""

@@ -1,0 +1,96 @@
+"""The failure catalogue: instances with which no switch can keep its promise are refused, named, and left alone."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from sandbox.process import wait_until
+from tests.dictator.group import PATIENCE, Group
+from topology.errors import Refused, Unavailable
+
+
+@contextmanager
+def untouched(group: Group) -> Iterator[None]:
+    """Asserts that nothing has changed, neither at the instances nor for writers."""
+    before = group.state()
+    yield
+    assert group.state() == before
+    assert group["a"].set("still", "writable")
+
+
+def test_refuses_the_same_instance_under_two_names(trio: Group) -> None:
+    twin = trio.servers["c"]
+    trio.servers["twin"] = twin
+    trio.proxy("twin")
+    for master, others in (("a", ("b", "c", "twin")), ("c", ("a", "twin")), ("twin", ("c",))):
+        with untouched(trio), pytest.raises(Refused, match="are one and the same instance") as refused:
+            trio.apply(master, *others)
+        assert f"127.0.0.1:{twin.port} " in f"{refused.value} "
+        assert f"127.0.0.1:{trio.proxies['twin'].port} " in f"{refused.value} "
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_refuses_an_instance_that_takes_writes_as_a_slave(trio: Group, name: str) -> None:
+    trio[name].config_set("replica-read-only", "no")
+    with untouched(trio), pytest.raises(Refused, match=rf":{trio.servers[name].port} .*replica-read-only no"):
+        trio.apply("b", "a", "c")
+    with pytest.raises(Refused), untouched(trio):
+        trio.apply("b", "a", "c", force=True)
+    trio[name].config_set("replica-read-only", "yes")
+    trio.apply("b", "a", "c")
+    trio.is_led_by("b", "a", "c")
+
+
+def test_refuses_while_a_sentinel_watches(trio: Group) -> None:
+    with trio["a"].pubsub() as sentinel:
+        sentinel.subscribe("__sentinel__:hello")
+        wait_until(lambda: trio["a"].pubsub_numsub("__sentinel__:hello")[0][1] == 1, "it listens", PATIENCE)
+        with untouched(trio), pytest.raises(Refused, match=rf"1 Sentinel.* watch .*:{trio.servers['a'].port}"):
+            trio.apply("b", "a", "c")
+
+
+def test_refuses_an_instance_in_cluster_mode(trio: Group) -> None:
+    trio.add("d", config={"cluster-enabled": "yes"})
+    with untouched(trio), pytest.raises(Refused, match=rf":{trio.servers['d'].port} runs in cluster mode"):
+        trio.apply("b", "a", "c", "d")
+
+
+def test_refuses_while_a_failover_is_under_way(trio: Group) -> None:
+    trio.servers["b"].pause()
+    trio["a"].execute_command("FAILOVER", "TO", "127.0.0.1", trio.servers["b"].port)
+    with pytest.raises(Unavailable, match="FAILOVER"):
+        trio.apply("c", "a")
+    trio["a"].execute_command("FAILOVER", "ABORT")
+    trio.servers["b"].resume()
+    trio.apply("c", "a", "b")
+    trio.is_led_by("c", "a", "b")
+
+
+@pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
+def test_waits_for_a_master_that_is_loading_and_leaves_out_a_slave_that_is(group: Group, flavour: str) -> None:
+    group.add("a", "b", "c", flavour=flavour)
+    for each in range(100):  # so large that it looks after clients now and then while it loads
+        group["a"].set(f"large:{each}", os.urandom(100_000))
+    group.follow("a", "b", "c")
+    group["b"].save()
+    group.servers["b"].kill()
+    with (group.servers["b"].directory / "redis.conf").open("a") as config:
+        config.write("key-load-delay 50000\n")
+    group.servers["b"].start(wait=False)
+    wait_until(lambda: _loading(group), "b is loading", PATIENCE)
+    with pytest.raises(Unavailable, match=rf":{group.servers['b'].port} is loading"):
+        group.apply("b", "a", "c")
+    group.is_led_by("a", "c")
+    receipt = group.apply("c", "a", "b")
+    assert "is loading its data" in receipt.open
+    group.is_led_by("c", "a")
+
+
+def _loading(group: Group) -> bool:
+    try:
+        return bool(group["b"].info("persistence")["loading"])
+    except redis.ConnectionError:
+        return False
