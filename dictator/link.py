@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import Any, Protocol, Self, TypeVar
 
@@ -27,6 +28,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 Command = tuple[str | int, ...]
 log = logging.getLogger(__name__)
+
+NEVER = Retry(NoBackoff(), 0)
 
 
 class NoAnswer(Unavailable):
@@ -97,7 +100,7 @@ class RedisLink:
         with self._lock:
             try:
                 self._connection.connect()
-                self._connection.send_packed_command(self._connection.pack_commands(commands))
+                self._connection.send_packed_command([_packed(commands)])
                 return [self._reply(command) for command in commands]
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 self._connection.disconnect()
@@ -128,21 +131,36 @@ def _connection(instance: Instance, settings: Settings) -> Connection:
         "password": settings.password or None,
         "socket_connect_timeout": settings.connect_timeout,
         "socket_timeout": settings.reply_timeout,
-        "retry": Retry(NoBackoff(), 0),
         # RESP2 without CLIENT SETINFO: nothing is sent at connect, but for AUTH where there is a password
         "protocol": 2,
         "driver_info": None,
         "decode_responses": True,
     }
     if not settings.redis_tls:
-        return _Abrupt(**options)  # type: ignore[no-untyped-call] # the same
-    # addresses are ephemeral, so that no certificate can name them; the CA is what is checked
-    return _AbruptTls(ssl_ca_certs=settings.redis_tls, ssl_check_hostname=False, **options)
+        made = _Abrupt(**options)  # type: ignore[no-untyped-call] # the same
+    else:
+        # addresses are ephemeral, so that no certificate can name them; the CA is what is checked
+        made = _AbruptTls(ssl_ca_certs=settings.redis_tls, ssl_check_hostname=False, **options)
+    # given to the constructor, it would be copied deeply, which takes as long as the rest of it
+    made.retry = NEVER
+    return made
+
+
+@lru_cache(maxsize=128)
+def _packed(commands: tuple[Command, ...]) -> bytes:
+    """The commands on the wire, made once: most are asked again and again, and while clients wait."""
+    return b"".join(map(_wire, commands))
+
+
+def _wire(command: Command) -> bytes:
+    words = [str(word).encode() for word in command]
+    return b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words))
 
 
 def fields(text: str) -> dict[str, str]:
     """INFO's lines `name:value` as a dict; headings and empty lines left out."""
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
+    parts = [line.partition(":") for line in text.splitlines()]
+    return {name: value for name, colon, value in parts if colon and not name.startswith("#")}
 
 
 class RedisWorld:

@@ -57,6 +57,10 @@ class Replication:
         """Whether it is a slave of `instance`, at the address under which the document's name was found."""
         return self.following == instance.address
 
+    def linked_to(self, instance: Instance, replid: str) -> bool:
+        """Whether it is a slave of `instance`, with its link up and the history `replid`, that of its master."""
+        return self.follows(instance) and self.link_up and self.history.replid == replid
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

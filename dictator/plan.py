@@ -112,8 +112,7 @@ def _stay(seen: Seen, source: Source, *, force: bool) -> tuple[tuple[Step, ...],
 
 
 def _follows(each: Observation, master: Observation) -> bool:
-    rep = each.replication
-    return rep.follows(master.instance) and rep.link_up and rep.history.replid == master.replication.history.replid
+    return each.replication.linked_to(master.instance, master.replication.history.replid)
 
 
 def _switch(seen: Seen, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
