@@ -79,12 +79,17 @@ start_engine() {
     setsid dockerd --data-root "$ENGINE_HOME/data" --exec-root "$ENGINE_RUN/exec" \
         --pidfile "$ENGINE_RUN/pid" --host "unix://$ENGINE_SOCKET" \
         </dev/null >"$ENGINE_HOME/log" 2>&1 9>&- &
-    wait_for answers || {
+    dockerd=$!
+    wait_for answers_or_ended || true # what came of it, or didn't, is told below
+    answers || {
         tail -n 20 "$ENGINE_HOME/log" >&2
-        die "dockerd does not answer after 60 s; its log is $ENGINE_HOME/log"
+        if kill "$dockerd" 2>/dev/null; then ended="does not answer after 60 s"; else ended="has ended"; fi
+        die "dockerd $ended; its log is $ENGINE_HOME/log"
     }
     exec 9>&-
 }
+
+answers_or_ended() { answers || ! kill -0 "$dockerd" 2>/dev/null; }
 
 gone() { ! engine_pid >/dev/null; }
 
