@@ -8,6 +8,7 @@ defined after it, which whoever gave it can't have meant.
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import Future
 from enum import Enum
 
 from topology.errors import TopologyError
@@ -78,11 +79,13 @@ class Worker:
     def _run(self, trigger: Trigger) -> Outcome:
         """One run, from reading the topology to the retrigger. Logs what goes wrong."""
         try:
+            # looked up while etcd is asked for the topology, and the later ones while the first receiver works
+            places = self._notifier.locate(self._settings.receivers)
             document = self._store.get(self._settings.document)
             if document is None:
                 log.warning("found no topology at %s, waits for the next trigger", self._settings.document)
                 return Outcome.UNDEFINED
-            outcome = self._notify_all(document)
+            outcome = self._notify_all(document, places)
             if outcome in (Outcome.DONE, Outcome.OPEN):
                 self._retrigger(trigger, outcome)
         except TopologyError as error:
@@ -94,14 +97,13 @@ class Worker:
         log.info("ended the run for %r: %s", trigger.value[:80], outcome.value)
         return outcome
 
-    def _notify_all(self, document: Node) -> Outcome:
+    def _notify_all(self, document: Node, places: list[Future[Endpoint]]) -> Outcome:
         if self._forced_at is not None and document.index > self._forced_at:
             log.warning("dropped the force of index %d: the topology is newer", self._forced_at)
             self._forced_at, self._chain_force = None, False
         force = self._forced_at is not None
-        receivers = self._settings.receivers
         outcome = Outcome.DONE
-        for receiver, place in zip(receivers, self._notifier.locate(receivers), strict=True):
+        for receiver, place in zip(self._settings.receivers, places, strict=True):
             status = self._notify(receiver, place.result(), document, force=force)
             if 400 <= status < 500:
                 return Outcome.REFUSED
