@@ -5,9 +5,9 @@ of its own writes, and rediscovers the master by SRV when a write fails. All fig
 
 The phases follow one another, by the services' own logs: trigger (written, until the observer sends PUT /master),
 resolve and observe, prepare (writes go on), window (pause to hand-over), follow, answer (until the observer sends PUT
-/dns), publish (PUT /dns: the master's record is its first write, so that DNS shows it before the end). The client's
-own: lookup (the one that found the new master), and outage, from its last ack on the old master to its first on the
-new one: window, follow, answer, most of publish, and what the client needs to find out.
+/dns). By the client's: visible (from then until a look-up has found the new master) and first ack (from then on).
+publish is all of PUT /dns, of which the master's record is the first write; lookup is the look-up that found it.
+outage is what the client lived through: from its last ack on the old master to its first on the new one.
 """
 
 import json
@@ -24,7 +24,8 @@ from bench import ROOT, common, figures, logs
 from sandbox.cluster import Cluster
 from sandbox.process import wait_until
 
-PHASES = ("trigger", "resolve", "observe", "prepare", "window", "follow", "answer", "publish", "lookup", "outage")
+PHASES = ("trigger", "resolve", "observe", "prepare", "window", "follow", "answer", "visible", "first ack")
+APART = ("publish", "lookup", "outage")
 HEADS = ("phase", "min", "median", "p99")
 SERVICE = "master.redis-1.docker"
 JSON = {"LOG_FORMAT": "json"}
@@ -44,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Cluster(directory, chosen.nodes, settings=settings) as cluster,
     ):
         runs = _switches(cluster, count, chosen.interval / 1000)
-    samples = {phase: [run[phase] for run in runs] for phase in PHASES}
-    print(figures.table(HEADS, [_row(phase, samples[phase]) for phase in PHASES]))
+    samples = {phase: [run[phase] for run in runs] for phase in (*PHASES, *APART)}
+    print(figures.table(HEADS, [_row(phase, values) for phase, values in samples.items()]))
     ratios = {
         "outage ms median": figures.median(samples["outage"]),
         "outage/window": figures.median(samples["outage"]) / figures.median(samples["window"]),
@@ -156,6 +157,8 @@ def _told(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[st
         "window": logs.took(dictator, "pause ", "drain ", "fence ", "promote ", "hand over "),
         "follow": logs.took(dictator, "follow "),
         "answer": (dns.began - logs.first(dictator, "applied ").at) * 1000,
+        "visible": (found[1] - dns.began) * 1000,
+        "first ack": (first - found[1]) * 1000,
         "publish": dns.ms,
         "lookup": (found[1] - found[0]) * 1000,
         "outage": (first - last) * 1000,
