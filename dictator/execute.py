@@ -333,8 +333,8 @@ class Executor:
         """A promotion that does not continue the source's history is taken back, unless it has taken writes."""
         _, info = done(target, self.world.link(target).send(PARK, INFO))
         history = replication(info).history
-        if history.offset != history.fork:
-            log.error("left %s parked: it was promoted too early and took writes", target)
+        if not history.unwritten:
+            log.error("left %s parked: it was promoted too early and may have taken writes", target)
         else:
             done(target, self.world.link(target).send(("REPLICAOF", *source.address), REWRITE), tolerate=(1,))
         raise NotCaughtUp(

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What one instance has applied: `offset` bytes of `replid`, the first `fork` of them those of `replid2`."""
+    """What one instance has applied: `offset` bytes of `replid`, the first `fork` of them those of `replid2`.
+
+    `counted` tells that every write since the fork has moved the offset.
+    """
 
     replid: str
     offset: int
     replid2: str = ""
     fork: int = -1
+    counted: bool = True
 
     def holds(self, replid: str, offset: int) -> bool:
         """Whether the first `offset` bytes of the history `replid` are part of this one."""
@@ -23,10 +27,15 @@ class History:
             return offset <= self.offset
         return bool(self.replid2) and replid == self.replid2 and offset <= self.fork
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether it was promoted, and has provably taken no write since."""
+        return bool(self.replid2) and self.counted and self.offset == self.fork
+
     def points(self) -> Iterator[tuple[str, int]]:
         """The places at which this history ends: two where nothing was written since the promotion."""
         yield self.replid, self.offset
-        if self.replid2 and self.offset == self.fork:
+        if self.unwritten:
             yield self.replid2, self.offset
 
 

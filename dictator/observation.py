@@ -113,11 +113,13 @@ def replication(fields: Fields) -> Replication:
     # a slave's own stream may run ahead of what it has applied; a master, or a parked one, has applied all of its own
     offset = int(fields["master_repl_offset"] if master or parked else fields["slave_repl_offset"])
     replid2 = fields.get("master_replid2", NO_REPLID)
+    fork = int(fields.get("second_repl_offset", 0)) - 1
     history = History(
         fields["master_replid"],
         offset,
         "" if replid2 == NO_REPLID else replid2,
-        int(fields.get("second_repl_offset", 0)) - 1,
+        fork,
+        counted=_counted(fields, fork),
     )
     return Replication(
         master,
@@ -127,6 +129,12 @@ def replication(fields: Fields) -> Replication:
         syncing=fields.get("master_sync_in_progress", "0") == "1",
         failover=fields.get("master_failover_state", "no-failover") != "no-failover",
     )
+
+
+def _counted(fields: Fields, fork: int) -> bool:
+    """Whether the backlog reaches back before the fork. Where there is none, writes leave the offset as it is."""
+    active = fields.get("repl_backlog_active", "1") == "1"
+    return active and int(fields.get("repl_backlog_first_byte_offset", 0)) <= fork
 
 
 def keys(fields: Fields) -> int:
