@@ -4,7 +4,7 @@ import sys
 from abc import ABC, abstractmethod
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -115,7 +115,7 @@ class Dictator(Cell):
         self.port = free_port()
         env = {"BIND": HOST, "PORT": str(self.port), "NAMESERVERS": HOST}
         self.process = Process([sys.executable, "-m", "dictator"], log=directory / "dictator.log", env=env)
-        self.receipt: dict[str, object] = {}
+        self.receipt: dict[str, Any] = {}
 
     def start(self) -> None:
         """The instances, and the service."""

@@ -40,13 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     with common.directory(chosen.directory) as directory:
         sizes = [_size(directory / str(slaves), slaves, count) for slaves in chosen.slaves]
     print(figures.table(HEADS, [_row(each) for each in sizes]))
+    print(f"\nwhere the time of apply goes:\n{figures.table(*_profile(sizes))}")
     common.finish({"sizes": sizes}, _ratios(sizes), chosen.json)
     return 1 if any(each["missing"] or each["phantom"] for each in sizes) else 0
 
 
 def _size(directory: Path, slaves: int, count: int) -> dict[str, Any]:
     found: dict[str, Any] = {"slaves": slaves, "apply": [], "window": [], "no-op": [], "errors": 0}
-    found |= {"missing": 0, "phantom": 0}
+    found |= {"missing": 0, "phantom": 0, "steps": {}}
     with Dictator(directory, slaves + 1) as cell:
         for _ in range(count):
             _switch(cell, found)
@@ -66,6 +67,8 @@ def _switch(cell: Dictator, found: dict[str, Any]) -> None:
         found["apply"].append(_timed(lambda: cell.switch(new)))
         load.wait("moved")
         time.sleep(LEAD)
+    for step in cell.receipt["steps"]:
+        found["steps"].setdefault(step["step"], []).append(step["ms"])
     told = judged(load.report, cell.links[new].send(("LRANGE", "bench", 0, -1), ("DEL", "bench"))[0])
     found["window"].append(window(load.report, new, told.missing))
     found["missing"] += len(told.missing)
@@ -149,6 +152,13 @@ def _row(size: dict[str, Any]) -> list[object]:
         size["missing"],
         size["phantom"],
     ]
+
+
+def _profile(sizes: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
+    """The medians of each step of the receipts, a column for each size."""
+    names = dict.fromkeys(name for size in sizes for name in size["steps"])
+    heads = ["step", *(f"{size['slaves']} slaves" for size in sizes)]
+    return heads, [[name, *(figures.median(size["steps"].get(name, [])) for size in sizes)] for name in names]
 
 
 def _ratios(sizes: Sequence[dict[str, Any]]) -> dict[str, float]:
