@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import common, figures
-from bench.cells import CELLS, Cell
+from bench.cells import CELLS, Cell, SentinelFailover
 from bench.load import Load, Order, judged, window
 from bench.resp import Connection
 
@@ -92,7 +92,9 @@ def measure(directory: Path, rounds: int, writers: Sequence[int]) -> list[Sample
         runs = [Run(cell) for cell in cells]
         started = time.monotonic()
         for number in range(rounds):
-            turned = runs[number % len(runs) :] + runs[: number % len(runs)]
+            # the Sentinel begins: it settles while the others have their turns
+            first = (CELLS.index(SentinelFailover) + number) % len(runs)
+            turned = runs[first:] + runs[:first]
             for count in writers:
                 for run in turned:
                     for _ in range(run.cell.repeats):
