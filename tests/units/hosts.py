@@ -152,6 +152,10 @@ class Host:
         shown: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", "--type", "container", name))
         return shown[0]
 
+    def running(self, name: str) -> str:
+        """The id of a container that runs; empty if there is none."""
+        return self.run("docker", "ps", "--quiet", "--no-trunc", "--filter", f"name=^/{name}$").strip()
+
     def redis(self, *command: str, container: str = "redis-1-node") -> str:
         """What the node on this host answers."""
         return self.run("docker", "exec", container, "redis-cli", *command).strip()

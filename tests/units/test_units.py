@@ -12,6 +12,12 @@ from tests.units.cluster import ALONE, STATES, Cluster, endpoint, name
 from tests.units.hosts import Host
 
 SITE = "/etc/redis-1.env"
+# Debian's own configuration asks for a password
+REGISTRY = """
+version: 0.1
+storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}
+http: {addr: ":5000"}
+"""
 TRIGGER = "/config/redis-1/topology-trigger"
 
 pytestmark = pytest.mark.timeout(240)
@@ -28,11 +34,18 @@ def render(*arguments: str | Path) -> None:
 
 def kill_node(host: Host) -> None:
     """SIGKILL to redis, then wait until it answers in another container."""
-    killed = host.container("redis-1-node")["Id"]
+    killed = host.running("redis-1-node")
     host.run("docker", "kill", "--signal", "KILL", "redis-1-node")
-    listed = ("docker", "ps", "--quiet", "--no-trunc", "--filter", "name=^/redis-1-node$")
-    wait_until(lambda: host.run(*listed).strip() not in {"", killed}, "there is a new container", 60, 0.1)
+    wait_until(lambda: host.running("redis-1-node") not in {"", killed}, "there is a new container", 60, 0.1)
     host.serves()
+
+
+def mirror(host: Host, *mirrors: str) -> None:
+    """Name the mirrors to the host's Docker, which reads them anew at a SIGHUP."""
+    host.write("/etc/docker/daemon.json", json.dumps({"registry-mirrors": mirrors}))
+    host.run("systemctl", "kill", "--kill-who=main", "--signal=HUP", "docker")
+    shown = ("docker", "info", "--format", "{{json .RegistryConfig.Mirrors}}")
+    wait_until(lambda: (json.loads(host.run(*shown)) or []) == list(mirrors), "Docker knows the mirrors", 30, 0.1)
 
 
 def test_every_unit_reaches_its_state_whatever_the_order(cluster: Cluster) -> None:
@@ -52,14 +65,15 @@ def test_images_are_used_without_a_registry(cluster: Cluster) -> None:
 def test_images_come_from_a_registry_as_mirror(cluster: Cluster) -> None:
     registry, host = cluster.hosts
     image = "safe-redis/redis-counter"
+    registry.write("/etc/docker/registry/config.yml", REGISTRY)
     registry.run("systemctl", "start", "docker-registry")
     registry.run("docker", "tag", image, f"localhost:5000/{image}")
     registry.run("docker", "push", f"localhost:5000/{image}")
-    host.write("/etc/docker/daemon.json", json.dumps({"registry-mirrors": [f"http://{registry.address}:5000"]}))
-    host.run("systemctl", "reload", "docker")
+    mirror(host, f"http://{registry.address}:5000/")
     host.run("docker", "rmi", f"{image}:latest", f"{image}:test")
     host.run("docker", "pull", image)
     assert image in host.run("docker", "images", "--format", "{{.Repository}}").split()
+    mirror(host)
 
 
 def test_nodes_are_registered_in_lower_case(cluster: Cluster) -> None:
@@ -120,7 +134,7 @@ def test_stops_and_starts_and_says_so(cluster: Cluster, unit: str) -> None:
     before = host.key(TRIGGER)
     host.run("systemctl", "stop", name(unit))
     assert host.state(name(unit)) == "inactive (dead)"
-    assert not host.container(f"redis-1-{unit}")["State"]["Running"]
+    assert host.running(f"redis-1-{unit}") == ""
     host.run("systemctl", "start", name(unit))
     host.reaches(name(unit), STATES[unit])
     assert host.state(name("node")) == "active (running)"
@@ -131,6 +145,18 @@ def test_stops_and_starts_and_says_so(cluster: Cluster, unit: str) -> None:
     else:
         assert after == before
     cluster.settle()
+
+
+@pytest.mark.parametrize("unit", ALONE)
+def test_stops_also_before_its_program_handles_signals(cluster: Cluster, unit: str) -> None:
+    host = host_of(cluster, unit)
+    before = host.running(f"redis-1-{unit}")
+    host.run("systemctl", "restart", "--no-block", name(unit))
+    wait_until(lambda: host.running(f"redis-1-{unit}") not in {"", before}, "there is a new container", 60, 0.05)
+    host.run("systemctl", "stop", name(unit))
+    # "failed" is what it would be after a SIGKILL
+    assert host.state(name(unit)) == "inactive (dead)"
+    assert host.running(f"redis-1-{unit}") == ""
 
 
 @pytest.mark.parametrize("unit", ALONE)
@@ -204,7 +230,7 @@ def test_publishes_nothing_where_the_private_address_is_unknown(cluster: Cluster
         host.run("systemctl", "restart", "--no-block", name(unit))
         host.reaches(name(unit), "activating (auto-restart)")
         assert "COREOS_PRIVATE_IPV4: is not set in /etc/environment" in host.journal(name(unit), 20)
-        assert not host.container(f"redis-1-{unit}")["State"]["Running"]
+        assert host.running(f"redis-1-{unit}") == ""
     finally:
         host.run("rm", SITE)
     host.reaches(name(unit), STATES[unit])
