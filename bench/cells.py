@@ -1,4 +1,4 @@
-"""The cells of the comparison: three instances each, and one way to make another of them the master."""
+"""A cell of the comparison: instances, and one way to make another of them the master; and the dictator's cell."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from bench import ordering_2014
 from bench.resp import Connection
 from sandbox.process import Process, free_port, wait_until
 from sandbox.redis import RedisServer
@@ -18,8 +17,6 @@ HOST = "127.0.0.1"
 CONFIG = {"appendonly": "yes", "repl-diskless-sync-delay": "0"}
 # for a comparison to go on, not part of what is measured; Sentinel turns an old master into a slave after 8 s or more
 SETTLED = 60.0
-# the floor asks each instance so many times first: after the steps before its pause, the dictator finds them awake, too
-WARMED = 20
 
 
 class Cell(ABC):
@@ -155,157 +152,3 @@ class Dictator(Cell):
             return self._request("GET", "/healthz")[0] == 200
         except OSError:
             return False
-
-
-class Floor(Cell):
-    """The bare sequence from one script: pause, drain, fence, drain, promote, hand over. No service and no check."""
-
-    name = "floor"
-    repeats = 5
-
-    def switch(self, new: int) -> None:
-        """Roles go to disk at both, as the dictator has them before a client can write."""
-        old, target = self.links[self.master], self.links[new]
-        for _ in range(WARMED):
-            for link in self.links:
-                link.info()
-        _, info = old.send(("CLIENT", "PAUSE", 2000, "WRITE"), ("INFO", "replication"))
-        _drain(target, info)
-        *_, info = old.send(("REPLICAOF", HOST, 0), ("CONFIG", "REWRITE"), ("INFO", "replication"))
-        _drain(target, info)
-        target.send(("REPLICAOF", "NO", "ONE"), ("CONFIG", "REWRITE"))
-        old.send(("CLIENT", "UNPAUSE"))
-        old.send(("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
-        for number, link in enumerate(self.links):
-            if number not in (self.master, new):
-                link.send(("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
-        self.master = new
-
-
-def _drain(target: Connection, info: str) -> None:
-    offset = int(_field(info, "master_repl_offset"))
-    while int(target.info()["slave_repl_offset"]) < offset:
-        pass
-
-
-def _field(info: str, name: str) -> str:
-    return next(line.partition(":")[2] for line in info.splitlines() if line.startswith(f"{name}:"))
-
-
-class FailoverTo(Cell):
-    """Redis's own FAILOVER TO, at the master."""
-
-    name = "FAILOVER TO"
-
-    def switch(self, new: int) -> None:
-        """Ask for it, and ask until it is over."""
-        link = self.links[self.master]
-        link.send(("FAILOVER", "TO", *self.addresses[new]))
-        wait_until(lambda: link.info()["role"] == "slave", "the failover is over", 30, 0.001)
-        self.master = new
-
-
-class SentinelFailover(Cell):
-    """SENTINEL FAILOVER with one Sentinel, which chooses the new master; clients follow +switch-master."""
-
-    name = "SENTINEL FAILOVER"
-
-    def __init__(self, directory: Path, instances: int = 3) -> None:
-        super().__init__(directory, instances)
-        self.port = free_port()
-        self._config = directory / "sentinel.conf"
-        argv = ["/usr/bin/redis-server", str(self._config.resolve()), "--sentinel"]
-        self.process = Process(argv, log=directory / "sentinel.log")
-        self._link: Connection | None = None
-
-    @property
-    def sentinel(self) -> tuple[str, int]:
-        """The Sentinel's address."""
-        return HOST, self.port
-
-    def start(self) -> None:
-        """The instances, and the Sentinel; return when it knows them all."""
-        super().start()
-        self._config.write_text(
-            f"bind {HOST}\nport {self.port}\n"
-            f"sentinel monitor bench {HOST} {self.addresses[0][1]} 1\n"
-            # nothing fails here, and a busy machine must not make it believe so
-            "sentinel down-after-milliseconds bench 60000\n"
-            "sentinel failover-timeout bench 20000\n",
-            encoding="ascii",
-        )
-        self.process.start()
-        self.process.wait_until(self._listens, "the Sentinel answers", 20)
-        self.settle()
-
-    def _listens(self) -> bool:
-        try:
-            self._link = Connection(HOST, self.port)
-        except OSError:
-            return False
-        return True
-
-    def stop(self) -> None:
-        """All of them."""
-        self.process.kill()
-        super().stop()
-
-    def switch(self, new: int) -> None:  # noqa: ARG002 - the Sentinel chooses
-        """Ask for it, and wait for the news as a client does."""
-        assert self._link is not None  # noqa: S101 - started
-        news = Connection(HOST, self.port)
-        news.send(("SUBSCRIBE", "+switch-master"))
-        self._link.send(("SENTINEL", "FAILOVER", "bench"))
-        _, _, text = news.receive()
-        news.close()
-        self.master = self.addresses.index((HOST, int(text.split()[4])))
-
-    def settle(self) -> None:
-        """Until the Sentinel has made slaves of all others, and knows it. The instances are the Sentinel's own."""
-        if self._link is None:
-            super().settle()
-        else:
-            wait_until(lambda: self.settled() and self._known(), "the Sentinel is done", SETTLED, 0.05)
-
-    def settled(self) -> bool:
-        """As of any cell; the Sentinel cuts every connection to an instance whose role it changes."""
-        try:
-            return super().settled()
-        except ConnectionError:
-            for link in self.links:
-                link.close()
-            self.links = tuple(Connection(*address) for address in self.addresses)
-            return False
-
-    def _known(self) -> bool:
-        assert self._link is not None  # noqa: S101 - started
-        flags = self._link.send(("SENTINEL", "MASTER", "bench"))[0]
-        states = dict(zip(flags[::2], flags[1::2], strict=True))
-        slaves = [dict(zip(each[::2], each[1::2], strict=True)) for each in self._slaves()]
-        return (
-            states["flags"] == "master"
-            # it asks them every 10 s only; one slave that it believes in is enough for the next failover
-            and any((each["flags"], each["master-link-status"]) == ("slave", "ok") for each in slaves)
-        )
-
-    def _slaves(self) -> list[list[str]]:
-        assert self._link is not None  # noqa: S101 - started
-        slaves: list[list[str]] = self._link.send(("SENTINEL", "REPLICAS", "bench"))[0]
-        return slaves
-
-
-class Ordering2014(Cell):
-    """The ordering of 2014, which this system replaces."""
-
-    name = "2014 ordering"
-
-    def switch(self, new: int) -> None:
-        """See bench/ordering_2014.py."""
-        others = [number for number in range(len(self.servers)) if number not in (self.master, new)]
-        ordering_2014.switch(
-            self.addresses[self.master], self.addresses[new], [self.addresses[each] for each in others]
-        )
-        self.master = new
-
-
-CELLS: tuple[type[Cell], ...] = (Dictator, Floor, FailoverTo, SentinelFailover, Ordering2014)

@@ -29,8 +29,16 @@ class Connection:
 
     def send(self, *commands: Command) -> list[Any]:
         """The replies to the commands, which go out as one packet; the first error among them is raised."""
+        self.write(*commands)
+        return self.read(len(commands))
+
+    def write(self, *commands: Command) -> None:
+        """Send the commands; their replies are to be read."""
         self._socket.sendall(b"".join(packed(*command) for command in commands))
-        replies = [self._reply() for _ in commands]
+
+    def read(self, count: int) -> list[Any]:
+        """So many replies; the first error among them is raised."""
+        replies = [self._reply() for _ in range(count)]
         for reply in replies:
             if isinstance(reply, ErrorReply):
                 raise reply

@@ -1,9 +1,10 @@
 """How the dictator and dnsd grow with the number of slaves: 2, 10 and 50.
 
-apply: a switch by PUT /master, with one writer, which waits 1 ms after an ack. window: from the last ack of the old
-master to the first of the new one, at that writer, which knows the new address. no-op: PUT /master when all is as
-wanted; its errors are those that the writer got meanwhile. dns: PUT /dns, with a record for each instance in etcd. All
-durations are medians in ms.
+apply: a switch by PUT /master, with one writer, which waits 1 ms after an ack. bare: the commands of an apply over open
+sockets, each sent to all instances before the first answer is read, without a service, a check or a writer. window:
+from the last ack of the old master to the first of the new one, at the writer, which knows the new address. no-op: PUT
+/master when all is as wanted; its errors are those that the writer got meanwhile. dns: PUT /dns, with a record for each
+instance in etcd. All durations are medians in ms.
 """
 
 import json
@@ -18,12 +19,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import common, figures
 from bench.cells import HOST, Dictator
+from bench.floor import Bare
 from bench.load import Load, Order, judged, window
 from sandbox.etcd import EtcdServer
 from sandbox.process import Process, free_port
 
 SLAVES = (2, 10, 50)
-HEADS = ("slaves", "switches", "apply", "window", "window p99", "no-op", "no-op errors", "dns", "missing", "phantom")
+HEADS = (
+    "slaves",
+    "switches",
+    "apply",
+    "bare",
+    "window",
+    "window p99",
+    "no-op",
+    "no-op errors",
+    "dns",
+    "missing",
+    "phantom",
+)
 # how long the writer writes before and after what is measured, in seconds
 LEAD = 0.1
 # between an ack and the next write, in seconds: each write wakes every slave, and 50 would take all of two cores
@@ -53,6 +67,8 @@ def _size(directory: Path, slaves: int, count: int) -> dict[str, Any]:
             _switch(cell, found)
         for _ in range(count):
             _no_op(cell, found)
+    with Bare(directory / "bare", slaves + 1) as bare:
+        found["bare"] = [_bare(bare) for _ in range(count)]
     found["dns"] = _dns(directory, slaves, count)
     common.say(f"{slaves} slaves done")
     return found
@@ -73,6 +89,11 @@ def _switch(cell: Dictator, found: dict[str, Any]) -> None:
     found["window"].append(window(load.report, new, told.missing))
     found["missing"] += len(told.missing)
     found["phantom"] += len(told.phantom)
+
+
+def _bare(cell: Bare) -> float:
+    cell.settle()
+    return _timed(lambda: cell.switch((cell.master + 1) % len(cell.servers)))
 
 
 def _no_op(cell: Dictator, found: dict[str, Any]) -> None:
@@ -144,6 +165,7 @@ def _row(size: dict[str, Any]) -> list[object]:
         size["slaves"],
         len(size["apply"]),
         figures.median(size["apply"]),
+        figures.median(size["bare"]),
         figures.median(size["window"]),
         figures.percentile(size["window"], 99),
         figures.median(size["no-op"]),
@@ -166,7 +188,7 @@ def _ratios(sizes: Sequence[dict[str, Any]]) -> dict[str, float]:
     name = f"{large['slaves']}/{small['slaves']} slaves"
     ratios = {
         f"{what} {name}": figures.median(large[what]) / figures.median(small[what])
-        for what in ("apply", "window", "no-op", "dns")
+        for what in ("apply", "bare", "window", "no-op", "dns")
     }
     return ratios | {
         f"no-op ms with {small['slaves']} slaves": figures.median(small["no-op"]),

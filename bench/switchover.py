@@ -22,9 +22,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import common, figures
-from bench.cells import CELLS, Cell, SentinelFailover
+from bench.cells import Cell, Dictator
+from bench.floor import Floor
 from bench.load import Load, Order, judged, window
 from bench.resp import Connection
+from bench.rivals import FailoverTo, Ordering2014, SentinelFailover
 
 HEADS = (
     "cell",
@@ -39,6 +41,7 @@ HEADS = (
     "phantom",
     "full resyncs",
 )
+CELLS: tuple[type[Cell], ...] = (Dictator, Floor, FailoverTo, SentinelFailover, Ordering2014)
 WRITERS = (1, 8)
 # how long the writers write before and after a switch, in seconds
 LEAD = 0.15

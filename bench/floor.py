@@ -1,0 +1,85 @@
+"""What no program can do without: the same commands over open sockets, without a service and without a check."""
+
+from collections.abc import Iterable
+
+from bench.cells import HOST, SETTLED, Cell
+from bench.resp import Command, Connection
+from sandbox.process import wait_until
+
+# the floor asks each instance so many times first: after the steps before its pause, the dictator finds them awake, too
+WARMED = 20
+OBSERVED: tuple[Command, ...] = tuple(
+    ("INFO", section) for section in ("server", "replication", "keyspace", "persistence", "cluster")
+)
+
+
+class Floor(Cell):
+    """The bare handover: pause, drain, fence, drain, promote, release. Its slaves follow afterwards, unwatched."""
+
+    name = "floor"
+    repeats = 5
+
+    def switch(self, new: int) -> None:
+        """As the class says."""
+        for _ in range(WARMED):
+            for link in self.links:
+                link.info()
+        self.hand_over(new)
+        _all(self._others(new), ("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
+        self.master = new
+
+    def hand_over(self, new: int) -> None:
+        """Roles go to disk at both, as the dictator has them before a client can write."""
+        old, target = self.links[self.master], self.links[new]
+        _, info = old.send(("CLIENT", "PAUSE", 2000, "WRITE"), ("INFO", "replication"))
+        _drain(target, info)
+        *_, info = old.send(("REPLICAOF", HOST, 0), ("CONFIG", "REWRITE"), ("INFO", "replication"))
+        _drain(target, info)
+        target.send(("REPLICAOF", "NO", "ONE"), ("CONFIG", "REWRITE"))
+        old.send(("CLIENT", "UNPAUSE"))
+        old.send(("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
+
+    def _others(self, new: int) -> list[Connection]:
+        return [link for number, link in enumerate(self.links) if number not in (self.master, new)]
+
+
+class Bare(Floor):
+    """The whole switch with as many slaves as there are: a look at each, all moved, the handover, all linked again.
+
+    Each group of commands goes out to all instances before the first answer is read.
+    """
+
+    name = "bare"
+
+    def switch(self, new: int) -> None:
+        """As the class says."""
+        others = self._others(new)
+        _all(self.links, *OBSERVED)
+        _all(others, ("REPLICAOF", "0.0.0.0", 0), ("INFO", "replication"))
+        _all(others, ("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
+        wait_until(lambda: _linked(others), "all are linked to the target", SETTLED, 0.001)
+        self.hand_over(new)
+        followers = [*others, self.links[self.master]]
+        wait_until(lambda: _linked(followers), "all are linked to the new master", SETTLED, 0.001)
+        self.master = new
+
+
+def _all(links: Iterable[Connection], *commands: Command) -> list[list[str]]:
+    links = list(links)
+    for link in links:
+        link.write(*commands)
+    return [link.read(len(commands)) for link in links]
+
+
+def _linked(links: Iterable[Connection]) -> bool:
+    return all("master_link_status:up" in info for (info,) in _all(links, ("INFO", "replication")))
+
+
+def _drain(target: Connection, info: str) -> None:
+    offset = int(_field(info, "master_repl_offset"))
+    while int(target.info()["slave_repl_offset"]) < offset:
+        pass
+
+
+def _field(info: str, name: str) -> str:
+    return next(line.partition(":")[2] for line in info.splitlines() if line.startswith(f"{name}:"))
