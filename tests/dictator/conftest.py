@@ -30,6 +30,8 @@ def trio(group: Group) -> Group:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (name, flavour), figures in FIGURES.items():
         terminalreporter.write_line(f"{name}, {flavour}: {figures}")
+        for decision in figures.decisions:
+            terminalreporter.write_line(f"    settled by force: {decision}")
     for name in dict.fromkeys(name for name, _ in FIGURES):
         of_name = [figures for (each, _), figures in FIGURES.items() if each == name]
         terminalreporter.write_line(

@@ -56,6 +56,7 @@ class Gate:
     only_changes: bool = False
     groups: list[str] = field(default_factory=list)
     hit: str = ""
+    acted: threading.Event = field(default_factory=threading.Event)
     _seen: set[str] = field(default_factory=set)
     _armed: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +78,7 @@ class Gate:
             if self.after:
                 self._armed = name
                 return True
-        return self.act()
+        return self._once()
 
     def reply(self, name: str) -> bool:
         """See Watch."""
@@ -85,7 +86,12 @@ class Gate:
             if self._armed != name:
                 return True
             self._armed = ""
-        return self.act()
+        return self._once()
+
+    def _once(self) -> bool:
+        passes = self.act()
+        self.acted.set()
+        return passes
 
 
 class Proxy:

@@ -31,7 +31,7 @@ class Figures:
     missing: int = 0
     phantom: int = 0
     stuck: int = 0
-    decisions: int = 0
+    decisions: list[str] = field(default_factory=list)
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 
@@ -44,14 +44,14 @@ class Figures:
         self.missing += len(outcome.tally.missing)
         self.phantom += len(outcome.tally.phantom)
         self.stuck += bool(outcome.stuck)
-        self.decisions += outcome.decided
+        self.decisions += outcome.answers[:1] if outcome.decided else ()
         self.problems += outcome.problems
 
     def __str__(self) -> str:
         return (
             f"{self.runs} runs, {self.missing} missing, {self.phantom} phantom, {self.stuck} stuck"
             f" ({self.acked} acks, {self.refused} refused, {self.unknown} unknown,"
-            f" {self.decisions} settled by force, {self.seconds:.0f} s)"
+            f" {len(self.decisions)} settled by force, {self.seconds:.0f} s)"
         )
 
 

@@ -90,7 +90,7 @@ def crash(bed: Bed, point: Point) -> tuple[Outcome, bool]:
 
 
 def killed_at(bed: Bed, document: str, at: int, *, after: bool) -> str:
-    """Starts a dictator that gets SIGKILL at a group of commands: which one that was; empty if it was done before."""
+    """Starts a dictator that gets SIGKILL at a group of commands: which one that was; empty where there is none."""
     started: Future[Job] = Future()
 
     def kill() -> bool:
@@ -108,4 +108,4 @@ def killed_at(bed: Bed, document: str, at: int, *, after: bool) -> str:
     finally:
         bed.watch(None)
     assert result["status"] in (200, 202), result
-    return ""
+    return gate.hit and f"{gate.hit}, whose answer never came"

@@ -81,7 +81,8 @@ def run(bed: Bed, fault: str, role: str, at: int, *, after: bool) -> tuple[Outco
     bed.watch(gate)
     result = bed.apply(bed.document(cast.target)).result()
     bed.watch(None)
-    if gate.hit:
+    # what a slow act has begun is waited for; a group that was never answered has seen no act
+    if gate.hit and gate.acted.wait(10):
         heal()
     answers = [f"{fault} {role} {'after' if after else 'before'} {gate.hit}", f"{result['status']} {result['told']}"]
     bed.converge(bed.document(cast.target), answers)
