@@ -75,7 +75,8 @@ def run(bed: Bed, fault: str, role: str, at: int, *, after: bool) -> tuple[Outco
 
     def act() -> bool:
         harm()
-        return True
+        # who dies after it has done what it was told may die before it says so
+        return not (fault == "kill" and after)
 
     gate = Gate(at, after, act)
     bed.watch(gate)

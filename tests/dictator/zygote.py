@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,7 +102,8 @@ def serve(connection: socket.socket) -> None:
     with connection.makefile("rwb") as stream:
 
         def listen() -> None:
-            stream.readline()
+            with suppress(OSError, ValueError):  # the job is over, and its connection closed
+                stream.readline()
             stop.set()
 
         job = json.loads(stream.readline())
