@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from sandbox.process import free_port
+from sandbox.process import free_port, wait_until
 from tests.dictator.bed import PERSISTENT
-from tests.dictator.group import Group, fill
+from tests.dictator.group import PATIENCE, Group, fill
 from topology.errors import LostHolder, Refused
 
 
@@ -91,6 +91,7 @@ def test_promotes_the_most_advanced_copy_when_forced(trio: Group) -> None:
     trio.follow("a", "c")
     trio.proxies["a"].cut()
     trio["a"].set("late", "write")
+    wait_until(lambda: trio["b"].get("late") == "write", "b has the late write", PATIENCE)
     trio.servers["a"].kill()
     trio.apply("c", "a", "b", force=True, follow_timeout=30)
     assert trio["c"].get("late") == "write", "b has it, and c was behind"
