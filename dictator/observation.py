@@ -64,7 +64,7 @@ class Replication:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One instance as it was seen, at one time. `keys` counts all databases; `functions` are libraries (7.0+)."""
+    """One instance as it was seen, at one time. `keys` counts all databases."""
 
     instance: Instance
     run_id: str
@@ -133,8 +133,7 @@ def replication(fields: Fields) -> Replication:
 
 def _counted(fields: Fields, fork: int) -> bool:
     """Whether the backlog reaches back before the fork. Where there is none, writes leave the offset as it is."""
-    active = fields.get("repl_backlog_active", "1") == "1"
-    return active and int(fields.get("repl_backlog_first_byte_offset", 0)) <= fork
+    return fields["repl_backlog_active"] == "1" and int(fields["repl_backlog_first_byte_offset"]) <= fork
 
 
 def keys(fields: Fields) -> int:

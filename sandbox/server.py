@@ -36,8 +36,8 @@ class Server(ABC):
         """Return once it answers; ProcessError with the log's tail if it ends or takes too long."""
         self.process.wait_until(self.answers, f"{self.name} answers", timeout)
 
-    def stop(self, timeout: float = 10) -> None:
-        """End it with SIGTERM, as `docker stop` does."""
+    def stop(self, timeout: float = 30) -> None:
+        """End it with SIGTERM, as `docker stop` does. A redis whose slaves lag waits for them, for up to 10 s."""
         self.process.stop(timeout)
 
     def kill(self) -> None:

@@ -64,7 +64,7 @@ class Unit(Server):
             self.stop()
             raise ProcessError(f"{self.name} could not write the trigger: {error}") from error
 
-    def stop(self, timeout: float = 10) -> None:
+    def stop(self, timeout: float = 30) -> None:
         """Stop it in good order: its record goes with it."""
         super().stop(timeout)
         self._around.registrator.deregister(self.service, self.instance)

@@ -232,6 +232,8 @@ class World:
             "master_replid2": node.replid2,
             "master_repl_offset": str(node.offset),
             "second_repl_offset": str(node.fork + 1),
+            "repl_backlog_active": "1",
+            "repl_backlog_first_byte_offset": str(node.base),
         }
         if node.following is not None:
             host, port = node.following
