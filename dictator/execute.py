@@ -298,10 +298,7 @@ class Executor:
         """The fence does not expire, but while this process stood still, somebody else may have lifted it."""
         if self.world.now() - self.fenced_at > self.settings.pause_timeout:
             found = ask(self.world, source)
-            if not found.parked or (found.history.replid, found.history.offset) != (
-                self.wanted.replid,
-                self.wanted.offset,
-            ):
+            if not found.parked or Offset(found.history.replid, found.history.offset) != self.wanted:
                 self.undo.clear()
                 raise Stale(f"{source} was changed by somebody else while this process stood still")
 

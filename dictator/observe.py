@@ -84,7 +84,7 @@ def _outside(world: World, listed: tuple[Observation, ...]) -> tuple[Observation
     found: dict[str, Observation] = {}
     wanted = {each.replication.following for each in listed}
     for _ in range(CHAIN):
-        unknown = [Instance(host, host, port) for host, port in filter(None, wanted - known - {FENCE, HALT, None})]
+        unknown = [Instance(host, host, port) for host, port in filter(None, wanted - known - {FENCE, HALT})]
         known |= {each.address for each in unknown}
         seen = [
             each

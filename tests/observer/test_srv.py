@@ -1,26 +1,12 @@
 """Receivers without a port are looked up as SRV, anew for each run."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from sandbox.etcd import EtcdServer
 from sandbox.skydns import SkyDns
 from tests.observer.conftest import Config, Receiver, StartObserver
 
 NAMES = "http://redis-1-dictator.docker/master,http://redis-1-dnsd.docker/dns"
-
-
-@pytest.fixture
-def skydns(etcd: EtcdServer, tmp_path: Path) -> Iterator[SkyDns]:
-    server = SkyDns(etcd.url, tmp_path / "skydns")
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
 
 
 def register(etcd: EtcdServer, service: str, receiver: Receiver, label: str = "core-01") -> None:
