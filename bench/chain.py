@@ -15,10 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import ROOT, common, figures, logs
 from sandbox.cluster import Cluster

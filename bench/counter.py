@@ -12,9 +12,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import ROOT, common, figures
 from sandbox.etcd import EtcdServer

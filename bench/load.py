@@ -6,14 +6,10 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from bench import ROOT
-
-sys.path.append(str(Path(ROOT, "redis-counter")))
-
-from tally import Outcomes, Tally, tally
+from redis_counter.tally import Outcomes, Tally, tally
 
 Address = tuple[str, int]
 

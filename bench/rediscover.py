@@ -11,17 +11,12 @@ import json
 import select
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from bench import ROOT
-
-sys.path.append(str(Path(ROOT, "redis-counter")))
-
-from master import Master, NoMasterError, pause_after
-from topology.srv import Endpoint, Resolver
+from redis_counter.master import Master, NoMasterError, pause_after
+from safe_redis.srv import Endpoint, Resolver
 
 PATIENCE = 30.0
 

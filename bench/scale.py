@@ -15,8 +15,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from bench import common, figures
 from bench.cells import HOST, Dictator
 from bench.floor import Bare

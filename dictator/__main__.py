@@ -5,10 +5,10 @@ import sys
 
 from dictator.app import THREADS
 from dictator.settings import Settings
-from topology.errors import SettingsError
-from topology.settings import read
-from topology.srv import Resolver
-from topology.web import serve
+from safe_redis.errors import SettingsError
+from safe_redis.settings import read
+from safe_redis.srv import Resolver
+from safe_redis.web import serve
 
 
 def main() -> int:

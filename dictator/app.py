@@ -5,13 +5,14 @@ import os
 import msgspec
 from flask import Flask, Response, request
 
-from dictator.apply import QUEUE, Dictator
+from dictator.apply import Dictator
 from dictator.settings import Settings
-from topology.errors import DocumentError
-from topology.logs import configure
-from topology.model import Topology
-from topology.settings import read
-from topology.web import one_put, text
+from safe_redis.errors import DocumentError
+from safe_redis.fairlock import QUEUE
+from safe_redis.logs import configure
+from safe_redis.settings import read
+from safe_redis.topology import Topology
+from safe_redis.web import document_app, text
 
 # every PUT that waits holds a thread; /healthz and GET /master need some too
 THREADS = QUEUE + 16
@@ -39,7 +40,7 @@ def make(dictator: Dictator) -> Flask:
         lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
         return text(f"OK{told}{lost}", status)
 
-    app = one_put("dictator", "/master", put)
+    app = document_app("dictator", "/master", put)
 
     @app.get("/master")
     def _state() -> Response:

@@ -2,24 +2,22 @@
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Condition
 
 from dictator.execute import Executor
-from dictator.link import RedisWorld, World
-from dictator.observation import Instance, LeftOut
+from dictator.link import RedisRuntime, Runtime
+from dictator.observation import Instance, Skipped
 from dictator.observe import look, observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
 from dictator.settings import Settings
-from dictator.source import Seen
+from dictator.source import ClusterState
 from dictator.steps import told
-from topology.errors import Busy, TopologyError, Unavailable, Unresolved
-from topology.model import Address, Topology
-from topology.srv import Resolver
+from safe_redis.errors import TopologyError, Unavailable, Unresolved
+from safe_redis.fairlock import FairLock
+from safe_redis.srv import Resolver
+from safe_redis.topology import Address, Topology
 
 log = logging.getLogger(__name__)
 
@@ -27,42 +25,12 @@ log = logging.getLogger(__name__)
 ROUNDS = 6
 # this many instances are asked at the same time
 WIDTH = 64
-# how many PUTs may wait for their turn; each holds a thread of the server
-QUEUE = 32
-
-
-class Turnstile:
-    """Lets one through at a time, in the order of arrival; Busy after `seconds`, or when too many wait already."""
-
-    def __init__(self, seconds: float, most: int = QUEUE) -> None:
-        self._seconds = seconds
-        self._most = most
-        self._queue: deque[object] = deque()
-        self._changed = Condition()
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Waits for its turn, and holds it."""
-        ticket = object()
-        with self._changed:
-            if len(self._queue) > self._most:
-                raise Busy(f"{len(self._queue)} requests are under way or waiting, {self._most} may wait")
-            self._queue.append(ticket)
-            if not self._changed.wait_for(lambda: self._queue[0] is ticket, self._seconds):
-                self._queue.remove(ticket)
-                raise Busy(f"waited {self._seconds:g} s for an apply that is under way, gave up")
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._queue.remove(ticket)
-                self._changed.notify_all()
 
 
 def converge(
-    world: World,
+    runtime: Runtime,
     settings: Settings,
-    look: Callable[[], Seen],
+    look: Callable[[], ClusterState],
     receipt: Receipt,
     *,
     force: bool,
@@ -82,7 +50,7 @@ def converge(
         receipt.source = str(made.source)
         receipt.left_out = [str(each) for each in made.left_out]
         receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
-        if Executor(world, settings, receipt).run(made):
+        if Executor(runtime, settings, receipt).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
 
@@ -102,12 +70,12 @@ class Dictator:
             settings.nameservers, settings.nameservers_port, settings.searchlist, settings.resolve_timeout
         )
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="instance")
-        self._turnstile = Turnstile(settings.turn_timeout)
+        self._lock = FairLock(settings.turn_timeout)
         self.applied: Topology | None = None
 
     def apply(self, topology: Topology, *, force: bool = False) -> Receipt:
         """Applies the topology and says what was done. Raises a TopologyError where it could not."""
-        with self._turnstile.turn():
+        with self._lock.turn():
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
             self._rounds(topology, receipt, force=force)
@@ -127,41 +95,41 @@ class Dictator:
         started = time.perf_counter()
         master, slaves, left_out = self._resolve(topology)
         _note(receipt, "resolve", f"resolve {len(topology.instances)} names", started)
-        with RedisWorld(self._settings, self._pool) as world:
-            converge(world, self._settings, lambda: observe(world, master, slaves, left_out), receipt, force=force)
+        with RedisRuntime(self._settings, self._pool) as runtime:
+            converge(runtime, self._settings, lambda: observe(runtime, master, slaves, left_out), receipt, force=force)
 
     def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
         """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""
-        with RedisWorld(self._settings, self._pool) as world:
-            made = plan(observe(world, *self._resolve(topology)), force=force)
+        with RedisRuntime(self._settings, self._pool) as runtime:
+            made = plan(observe(runtime, *self._resolve(topology)), force=force)
         lines = [told(step) for step in made.steps] or ["nothing to do"]
         lines += [f"leaves out {each}" for each in made.left_out]
         return lines + [f"discards {text}" for text in made.discarded]
 
-    def _resolve(self, topology: Topology) -> tuple[Instance, tuple[Instance, ...], tuple[LeftOut, ...]]:
+    def _resolve(self, topology: Topology) -> tuple[Instance, tuple[Instance, ...], tuple[Skipped, ...]]:
         """Where the wanted master and its slaves listen, and who can't be found; Unresolved for the master."""
         master, *slaves = self._pool.map(self._find, topology.instances)
-        if isinstance(master, LeftOut):
+        if isinstance(master, Skipped):
             raise Unresolved(f"the wanted master can't be found: {master.reason}")
         found = tuple(each for each in slaves if isinstance(each, Instance))
-        return master, found, tuple(each for each in slaves if isinstance(each, LeftOut))
+        return master, found, tuple(each for each in slaves if isinstance(each, Skipped))
 
-    def _find(self, address: Address) -> Instance | LeftOut:
+    def _find(self, address: Address) -> Instance | Skipped:
         try:
             endpoint = self._resolver.endpoint(address)
         except Unresolved as error:
-            return LeftOut(str(address), str(error))
+            return Skipped(str(address), str(error))
         return Instance(address.address, endpoint.host, endpoint.port)
 
     def state(self) -> dict[str, object]:
         """The topology that was applied last, and what its instances say of themselves now."""
         if self.applied is None:
             return {"topology": None, "instances": []}
-        with RedisWorld(self._settings, self._pool) as world:
+        with RedisRuntime(self._settings, self._pool) as runtime:
             found = list(self._pool.map(self._find, self.applied.instances))
             # the master last, or a slave of one that takes writes would seem to be ahead of it
-            slaves = list(self._pool.map(lambda each: _told(world, each), found[1:]))
-            master = _told(world, found[0])
+            slaves = list(self._pool.map(lambda each: _told(runtime, each), found[1:]))
+            master = _told(runtime, found[0])
         return {"topology": self.applied, "instances": [master, *(_with_lag(each, master) for each in slaves)]}
 
 
@@ -173,11 +141,11 @@ def _with_lag(slave: dict[str, object], master: dict[str, object]) -> dict[str, 
     return {**slave, "lag": None}
 
 
-def _told(world: World, instance: Instance | LeftOut) -> dict[str, object]:
-    if isinstance(instance, LeftOut):
+def _told(runtime: Runtime, instance: Instance | Skipped) -> dict[str, object]:
+    if isinstance(instance, Skipped):
         return {"instance": instance.name, "error": instance.reason}
     try:
-        found = look(world.link(instance), instance)
+        found = look(runtime.link(instance), instance)
     except TopologyError as error:
         return {"instance": str(instance), "error": str(error)}
     rep = found.replication

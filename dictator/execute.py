@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dictator.history import includes
-from dictator.link import NoAnswer, ServerError, World
+from dictator.link import NoAnswer, Runtime, ServerError
 from dictator.observation import FENCE, HALT, Instance, Replication, keys, replication
 from dictator.plan import LEFTOVER, Plan
 from dictator.receipt import Receipt
@@ -35,7 +35,7 @@ from dictator.steps import (
     told,
 )
 from dictator.waits import INFO, Offset, applied, ask, done, in_sync, until
-from topology.errors import Interrupted, NotCaughtUp, TopologyError
+from safe_redis.errors import Interrupted, NotCaughtUp, TopologyError
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ PARK = ("REPLICAOF", *FENCE)
 REWRITE = ("CONFIG", "REWRITE")
 UNPAUSE = ("CLIENT", "UNPAUSE")
 # writes are paused only when the target is less than this behind, in bytes: a few milliseconds of a network's time
-LAG = 64 << 10
+MAX_LAG = 64 << 10
 # clients wait while these are done, and shall not wait for a log file as well
-HURRIED = (Pause, Drain, Fence, Promote)
+WINDOW_STEPS = (Pause, Drain, Fence, Promote)
 PROBE_CHANNEL = "dictator:probe"
 
 
@@ -59,7 +59,7 @@ class Stale(Exception):
 class Executor:
     """One run of one plan. `receipt` is filled step by step, also where it ends in an error."""
 
-    world: World
+    runtime: Runtime
     settings: Settings
     receipt: Receipt
     wanted: Offset = field(default_factory=lambda: Offset("", 0))
@@ -96,7 +96,7 @@ class Executor:
         started = time.perf_counter()
         figures = self._do(step)
         self.untold.append((step, (time.perf_counter() - started) * 1000, figures))
-        if not isinstance(step, HURRIED):
+        if not isinstance(step, WINDOW_STEPS):
             self._tell()
 
     def _tell(self) -> None:
@@ -140,22 +140,22 @@ class Executor:
 
     def _park(self, instance: Instance, source: Instance, *, forced: bool) -> Figures:
         self.undo.append((f"{instance} stays parked", lambda: self._lift_if_parked(instance)))
-        _, info, keyspace = done(instance, self.world.link(instance).send(PARK, INFO, ("INFO", "keyspace")))
+        _, info, keyspace = done(instance, self.runtime.link(instance).send(PARK, INFO, ("INFO", "keyspace")))
         held, count = replication(info), keys(keyspace)
         figures: Figures = {"keys": count, "offset": held.history.offset}
-        if count and not includes(ask(self.world, source).history, held.history):
+        if count and not includes(ask(self.runtime, source).history, held.history):
             if not forced:
                 raise Stale(f"{instance} took writes of its own after it was observed")
             figures["discarded"] = count
         return figures
 
     def _lift_if_parked(self, instance: Instance) -> None:
-        if ask(self.world, instance).parked:
-            done(instance, self.world.link(instance).send(NO_ONE))
+        if ask(self.runtime, instance).parked:
+            done(instance, self.runtime.link(instance).send(NO_ONE))
 
     def _lift(self, instance: Instance) -> Figures:
         *_, rewrite, info = done(
-            instance, self.world.link(instance).send(NO_ONE, UNPAUSE, REWRITE, INFO), tolerate=(2,)
+            instance, self.runtime.link(instance).send(NO_ONE, UNPAUSE, REWRITE, INFO), tolerate=(2,)
         )
         self._warn(instance, rewrite)
         found = replication(info)
@@ -165,45 +165,45 @@ class Executor:
 
     def _prepare(self, target: Instance, source: Instance) -> Figures:
         # a pause that a dead dictator has left behind would keep it from applying the stream
-        _, info = done(target, self.world.link(target).send(UNPAUSE, INFO))
+        _, info = done(target, self.runtime.link(target).send(UNPAUSE, INFO))
         self._attach(target, replication(info), source)
-        in_sync(self.world, target, source, self.settings.sync_timeout)
+        in_sync(self.runtime, target, source, self.settings.sync_timeout)
         return {}
 
     def _reparent(self, slaves: tuple[Instance, ...], target: Instance, source: Instance) -> Figures:
         def hang(instance: Instance) -> None:
             try:
-                found = ask(self.world, instance)
+                found = ask(self.runtime, instance)
                 if found.follows(source):
                     self.undo.append((f"{instance} follows {target}", lambda: self._reattach(instance, target, source)))
-                self._let_pass(instance, found, target)
+                self._wait_until_passed(instance, found, target)
                 self._attach(instance, found, target)
             except NoAnswer as error:
                 # the step Follow tries again, and names it in the answer
                 log.warning("left a slave for later: %s", error)
 
-        self.world.side_by_side(hang, slaves)
+        self.runtime.map_parallel(hang, slaves)
         late = self._until_linked(slaves, target, syncing=True)
         return {"late": ", ".join(late)} if late else {}
 
-    def _let_pass(self, instance: Instance, found: Replication, target: Instance) -> None:
+    def _wait_until_passed(self, instance: Instance, found: Replication, target: Instance) -> None:
         """Halts a slave that is ahead of its new master, until that has caught up: else it would get a full resync."""
         if found.master or found.follows(target):
             return
         if not found.parked:
-            _, info = done(instance, self.world.link(instance).send(("REPLICAOF", *HALT), INFO))
+            _, info = done(instance, self.runtime.link(instance).send(("REPLICAOF", *HALT), INFO))
             found = replication(info)
         have, limit = found.history, self.settings.sync_timeout
 
         def passed() -> bool | None:
-            reached = ask(self.world, target).history
+            reached = ask(self.runtime, target).history
             return reached.replid != have.replid or reached.offset >= have.offset or None
 
-        if until(self.world, limit, passed) is None:
+        if until(self.runtime, limit, passed) is None:
             raise NotCaughtUp(f"{target} is behind {instance} at offset {have.offset}, gave up after {limit:g} s")
 
     def _reattach(self, instance: Instance, target: Instance, source: Instance) -> None:
-        found = ask(self.world, instance)
+        found = ask(self.runtime, instance)
         if found.follows(target) or found.following == HALT:
             self._attach(instance, found, source)
 
@@ -215,7 +215,7 @@ class Executor:
             raise Stale(f"{instance} has become a master since it was observed")
         # a master that was parked by a dictator that died may still be paused, and would not apply the stream
         _, _, rewrite = done(
-            instance, self.world.link(instance).send(("REPLICAOF", *master.address), UNPAUSE, REWRITE), tolerate=(2,)
+            instance, self.runtime.link(instance).send(("REPLICAOF", *master.address), UNPAUSE, REWRITE), tolerate=(2,)
         )
         self._warn(instance, rewrite)
 
@@ -223,28 +223,29 @@ class Executor:
         behind = [0]
 
         def close() -> bool | None:
-            have = ask(self.world, target).history.offset
-            behind[0] = ask(self.world, source).history.offset - have
-            return behind[0] < LAG or None
+            have = ask(self.runtime, target).history.offset
+            behind[0] = ask(self.runtime, source).history.offset - have
+            return behind[0] < MAX_LAG or None
 
         limit = self.settings.sync_timeout
-        if until(self.world, limit, close) is None:
+        if until(self.runtime, limit, close) is None:
             raise NotCaughtUp(
-                f"{target} is {behind[0]} bytes behind {source}, waiting for less than {LAG}, gave up after {limit:g} s"
+                f"{target} is {behind[0]} bytes behind {source}, waiting for less than {MAX_LAG}, "
+                f"gave up after {limit:g} s"
             )
         # a link that says "up" may be dead: only what arrives proves that it carries
         # and a pause that a dead dictator has left behind would hold the probe back
-        _, _, info = done(source, self.world.link(source).send(UNPAUSE, ("PUBLISH", PROBE_CHANNEL, "probe"), INFO))
+        _, _, info = done(source, self.runtime.link(source).send(UNPAUSE, ("PUBLISH", PROBE_CHANNEL, "probe"), INFO))
         history = replication(info).history
-        return {"offset": applied(self.world, target, Offset(history.replid, history.offset), limit, linked=True)}
+        return {"offset": applied(self.runtime, target, Offset(history.replid, history.offset), limit, linked=True)}
 
     # The handover: between the pause and the promotion no write is acknowledged
 
     def _pause(self, source: Instance) -> Figures:
         self.undo.append((f"{source} is paused", lambda: self._unpause(source)))
-        self.since = self.world.now()
+        self.since = self.runtime.now()
         ms = int(self.settings.pause_timeout * 1000)
-        _, info = done(source, self.world.link(source).send(("CLIENT", "PAUSE", ms, "WRITE"), INFO))
+        _, info = done(source, self.runtime.link(source).send(("CLIENT", "PAUSE", ms, "WRITE"), INFO))
         return self._sample(source, replication(info), master=True)
 
     def _sample(self, source: Instance, found: Replication, *, master: bool) -> Figures:
@@ -256,33 +257,33 @@ class Executor:
         return {"offset": history.offset}
 
     def _unpause(self, source: Instance) -> None:
-        done(source, self.world.link(source).send(UNPAUSE))
+        done(source, self.runtime.link(source).send(UNPAUSE))
 
     def _drain(self, target: Instance) -> Figures:
         # a fenced 6.2 has dropped its slaves, so that a link can only be asked for before; id and offset are the proof
         limit = self.settings.pause_timeout / 2
-        return {"offset": applied(self.world, target, self.wanted, limit, linked=not self.fenced)}
+        return {"offset": applied(self.runtime, target, self.wanted, limit, linked=not self.fenced)}
 
     def _fence(self, source: Instance) -> Figures:
-        if self.world.now() - self.since > self.settings.pause_timeout:
+        if self.runtime.now() - self.since > self.settings.pause_timeout:
             # writes go on by now: fencing would refuse them for as long as the target needs to catch up
             raise Stale(f"the pause of {source} has run out while this process stood still")
         self.undo.append((f"{source} stays fenced", lambda: self._unfence(source)))
         # on disk before anybody is promoted: a source that restarts now must not come back writable
-        _, rewrite, info = done(source, self.world.link(source).send(PARK, REWRITE, INFO), tolerate=(1,))
+        _, rewrite, info = done(source, self.runtime.link(source).send(PARK, REWRITE, INFO), tolerate=(1,))
         self._warn(source, rewrite)
         self.fenced = True
-        self.fenced_at = self.world.now()
+        self.fenced_at = self.runtime.now()
         return self._sample(source, replication(info), master=False)
 
     def _unfence(self, source: Instance) -> None:
-        done(source, self.world.link(source).send(NO_ONE, UNPAUSE, REWRITE), tolerate=(2,))
+        done(source, self.runtime.link(source).send(NO_ONE, UNPAUSE, REWRITE), tolerate=(2,))
 
     def _promote(self, target: Instance, source: Instance) -> Figures:
         self._still_fenced(source)
         try:
             # the role is on disk before a client can write: what took writes as a master is one again after a restart
-            _, rewrite, info = done(target, self.world.link(target).send(NO_ONE, REWRITE, INFO), tolerate=(1,))
+            _, rewrite, info = done(target, self.runtime.link(target).send(NO_ONE, REWRITE, INFO), tolerate=(1,))
             self._warn(target, rewrite)
             found = replication(info)
         except NoAnswer as error:
@@ -290,14 +291,14 @@ class Executor:
         if not self._continues(found):
             self._demote(target, source, found)
         self.undo.clear()
-        self.fenced_at = self.world.now()
-        self.receipt.window_ms = round((self.world.now() - self.since) * 1000, 3)
+        self.fenced_at = self.runtime.now()
+        self.receipt.window_ms = round((self.runtime.now() - self.since) * 1000, 3)
         return {"offset": found.history.offset}
 
     def _still_fenced(self, source: Instance) -> None:
         """The fence does not expire, but while this process stood still, somebody else may have lifted it."""
-        if self.world.now() - self.fenced_at > self.settings.pause_timeout:
-            found = ask(self.world, source)
+        if self.runtime.now() - self.fenced_at > self.settings.pause_timeout:
+            found = ask(self.runtime, source)
             if not found.parked or Offset(found.history.replid, found.history.offset) != self.wanted:
                 self.undo.clear()
                 raise Stale(f"{source} was changed by somebody else while this process stood still")
@@ -312,11 +313,11 @@ class Executor:
 
         def look() -> Replication | None:
             try:
-                return ask(self.world, target)
+                return ask(self.runtime, target)
             except NoAnswer:
                 return None
 
-        found = until(self.world, self.settings.reply_timeout, look)
+        found = until(self.runtime, self.settings.reply_timeout, look)
         if found is None:
             self.undo.clear()
             raise Interrupted(
@@ -328,12 +329,12 @@ class Executor:
 
     def _demote(self, target: Instance, source: Instance, found: Replication) -> None:
         """A promotion that does not continue the source's history is taken back, unless it has taken writes."""
-        _, info = done(target, self.world.link(target).send(PARK, INFO))
+        _, info = done(target, self.runtime.link(target).send(PARK, INFO))
         history = replication(info).history
         if not history.unwritten:
             log.error("left %s parked: it was promoted too early and may have taken writes", target)
         else:
-            done(target, self.world.link(target).send(("REPLICAOF", *source.address), REWRITE), tolerate=(1,))
+            done(target, self.runtime.link(target).send(("REPLICAOF", *source.address), REWRITE), tolerate=(1,))
         raise NotCaughtUp(
             f"{target} was promoted at offset {found.history.fork} of {found.history.replid2[:8]}, "
             f"{source} is fenced at {self.wanted.offset} of {self.wanted.replid[:8]}"
@@ -345,9 +346,9 @@ class Executor:
         try:
             self._still_fenced(source)
             # first, and by itself: clients that wait shall not wait for the disk as well. The fence still refuses them
-            done(source, self.world.link(source).send(UNPAUSE))
+            done(source, self.runtime.link(source).send(UNPAUSE))
             _, rewrite = done(
-                source, self.world.link(source).send(("REPLICAOF", *target.address), REWRITE), tolerate=(1,)
+                source, self.runtime.link(source).send(("REPLICAOF", *target.address), REWRITE), tolerate=(1,)
             )
             self._warn(source, rewrite)
         except NoAnswer as error:
@@ -356,12 +357,12 @@ class Executor:
         return {}
 
     def _follow(self, slaves: tuple[Instance, ...], master: Instance) -> Figures:
-        replid = ask(self.world, master).history.replid
+        replid = ask(self.runtime, master).history.replid
         linked, not_yet = "", None
 
         def follow(instance: Instance) -> str | None:
             try:
-                found = ask(self.world, instance)
+                found = ask(self.runtime, instance)
                 if found.linked_to(master, replid):
                     return linked
                 self._attach(instance, found, master)
@@ -369,7 +370,7 @@ class Executor:
                 return str(error)
             return not_yet
 
-        told = dict(zip(slaves, self.world.side_by_side(follow, slaves), strict=True))
+        told = dict(zip(slaves, self.runtime.map_parallel(follow, slaves), strict=True))
         late = self._until_linked(tuple(each for each in slaves if told[each] is not_yet), master, syncing=False)
         late += [text for text in told.values() if text]
         self.receipt.syncing = late
@@ -384,7 +385,7 @@ class Executor:
 
         def look(instance: Instance, replid: str) -> str | None:
             try:
-                found = ask(self.world, instance)
+                found = ask(self.runtime, instance)
             except NoAnswer as error:
                 return str(error)
             if found.linked_to(master, replid) or (syncing and found.syncing and found.follows(master)):
@@ -393,8 +394,8 @@ class Executor:
 
         def everyone() -> bool | None:
             # anew each time: a master that never had a slave changes its replication id when the first one comes
-            replid = ask(self.world, master).history.replid
-            told = self.world.side_by_side(lambda each: look(each, replid), tuple(waiting))
+            replid = ask(self.runtime, master).history.replid
+            told = self.runtime.map_parallel(lambda each: look(each, replid), tuple(waiting))
             for instance, text in zip(tuple(waiting), told, strict=True):
                 if text is None:
                     del waiting[instance]
@@ -402,14 +403,14 @@ class Executor:
                     waiting[instance] = text
             return True if not waiting else None
 
-        until(self.world, self.settings.follow_timeout, everyone)
+        until(self.runtime, self.settings.follow_timeout, everyone)
         return list(waiting.values())
 
     def _tidy(self, instances: tuple[Instance, ...]) -> Figures:
         return {str(instance): self._restore(instance) for instance in instances}
 
     def _restore(self, instance: Instance) -> str:
-        link = self.world.link(instance)
+        link = self.runtime.link(instance)
         name = "min-replicas-to-write"
         try:
             (found,) = done(instance, link.send(("CONFIG", "GET", name)))

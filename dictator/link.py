@@ -22,7 +22,7 @@ from redis.retry import Retry
 
 from dictator.observation import Instance
 from dictator.settings import Settings
-from topology.errors import Unavailable
+from safe_redis.errors import Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,7 +50,7 @@ class Link(Protocol):
         """The replies: a dict for INFO, a ServerError for an error, else as RESP2 has them. Raises NoAnswer."""
 
 
-class World(Protocol):
+class Runtime(Protocol):
     """All that the dictator does outside of its own head: links, time, and doing things side by side."""
 
     def link(self, instance: Instance) -> Link:
@@ -62,7 +62,7 @@ class World(Protocol):
     def sleep(self, seconds: float) -> None:
         """Waits."""
 
-    def side_by_side(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    def map_parallel(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`function` of each item, all at once; the results in the items' order."""
 
 
@@ -163,8 +163,8 @@ def fields(text: str) -> dict[str, str]:
     return {name: value for name, colon, value in parts if colon and not name.startswith("#")}
 
 
-class RedisWorld:
-    """A World of real instances. Links live as long as it does; use it as a context manager."""
+class RedisRuntime:
+    """A Runtime of real instances. Links live as long as it does; use it as a context manager."""
 
     def __init__(self, settings: Settings, pool: ThreadPoolExecutor) -> None:
         self._settings = settings
@@ -172,7 +172,7 @@ class RedisWorld:
         self._links: dict[tuple[str, int], RedisLink] = {}
 
     def link(self, instance: Instance) -> RedisLink:
-        """See World."""
+        """See Runtime."""
         found = self._links.get(instance.address)
         if found is None:
             # two threads may both make one; the first that is kept serves both
@@ -180,15 +180,15 @@ class RedisWorld:
         return found
 
     def now(self) -> float:
-        """See World."""
+        """See Runtime."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """See World."""
+        """See Runtime."""
         time.sleep(seconds)
 
-    def side_by_side(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """See World."""
+    def map_parallel(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """See Runtime."""
         return list(self._pool.map(function, items))
 
     def __enter__(self) -> Self:

@@ -95,7 +95,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Skipped:
     """An instance of the document that can't be dealt with now: not resolved, not reached, or loading its data."""
 
     name: str

@@ -4,16 +4,18 @@ An address is never taken from a master's list of slaves, which may show NATed o
 from what a slave was told to follow.
 """
 
-from dictator.link import Link, NoAnswer, ServerError, World
-from dictator.observation import FENCE, HALT, Instance, LeftOut, Observation, keys, replication, version
-from dictator.source import Seen
+from dictator.link import Link, NoAnswer, Runtime, ServerError
+from dictator.observation import FENCE, HALT, Instance, Observation, Skipped, keys, replication, version
+from dictator.source import ClusterState
 
 SENTINEL_CHANNEL = "__sentinel__:hello"
 # how far a chain of masters outside the list is followed; a longer one is no chain that anybody runs
 CHAIN = 8
 
 
-def observe(world: World, master: Instance, slaves: tuple[Instance, ...], left_out: tuple[LeftOut, ...] = ()) -> Seen:
+def observe(
+    runtime: Runtime, master: Instance, slaves: tuple[Instance, ...], left_out: tuple[Skipped, ...] = ()
+) -> ClusterState:
     """What the listed instances say, and those outside that matter. NoAnswer if the wanted master is silent.
 
     Masters are asked again last: one that takes writes, read before its slaves, would look as if it were behind them.
@@ -21,25 +23,25 @@ def observe(world: World, master: Instance, slaves: tuple[Instance, ...], left_o
     reached: dict[Instance, Observation] = {}
     missing = list(left_out)
     for instance, found in zip(
-        (master, *slaves), world.side_by_side(lambda each: _try(world, each), (master, *slaves)), strict=True
+        (master, *slaves), runtime.map_parallel(lambda each: _try(runtime, each), (master, *slaves)), strict=True
     ):
         if isinstance(found, Observation):
             reached[instance] = found
         elif instance == master:
             raise found
         else:
-            missing.append(LeftOut(str(instance), str(found).removeprefix(f"{instance} ")))
+            missing.append(Skipped(str(instance), str(found).removeprefix(f"{instance} ")))
     for late in [each for each in reached.values() if each.loading and each.instance != master]:
         del reached[late.instance]
-        missing.append(LeftOut(str(late.instance), "is loading its data"))
-    outside = _outside(world, tuple(reached.values()))
-    seen = Seen(reached.pop(master), tuple(reached.values()), outside, tuple(missing))
-    return _masters_again(world, seen)
+        missing.append(Skipped(str(late.instance), "is loading its data"))
+    outside = _outside(runtime, tuple(reached.values()))
+    seen = ClusterState(reached.pop(master), tuple(reached.values()), outside, tuple(missing))
+    return _masters_again(runtime, seen)
 
 
-def _try(world: World, instance: Instance) -> Observation | NoAnswer:
+def _try(runtime: Runtime, instance: Instance) -> Observation | NoAnswer:
     try:
-        return look(world.link(instance), instance)
+        return look(runtime.link(instance), instance)
     except NoAnswer as error:
         return error
 
@@ -76,7 +78,7 @@ def look(link: Link, instance: Instance) -> Observation:
     )
 
 
-def _outside(world: World, listed: tuple[Observation, ...]) -> tuple[Observation, ...]:
+def _outside(runtime: Runtime, listed: tuple[Observation, ...]) -> tuple[Observation, ...]:
     """The unlisted masters that listed slaves follow; looked for only where the list alone may not show the holder."""
     if any(each.holder and not each.replication.parked for each in listed):
         return ()
@@ -88,7 +90,7 @@ def _outside(world: World, listed: tuple[Observation, ...]) -> tuple[Observation
         known |= {each.address for each in unknown}
         seen = [
             each
-            for each in world.side_by_side(lambda each: _try(world, each), unknown)
+            for each in runtime.map_parallel(lambda each: _try(runtime, each), unknown)
             if isinstance(each, Observation)
         ]
         for each in seen:
@@ -98,11 +100,11 @@ def _outside(world: World, listed: tuple[Observation, ...]) -> tuple[Observation
     return tuple(found.values())
 
 
-def _masters_again(world: World, seen: Seen) -> Seen:
+def _masters_again(runtime: Runtime, seen: ClusterState) -> ClusterState:
     everyone = (*seen.listed, *seen.outside)
     masters = [each.instance for each in everyone if each.replication.master or each.replication.parked]
-    answers = world.side_by_side(lambda each: _try(world, each), masters)
+    answers = runtime.map_parallel(lambda each: _try(runtime, each), masters)
     again = {each.instance: each for each in answers if isinstance(each, Observation)}
     fresh = [again.get(each.instance, each) for each in everyone]
     count = len(seen.listed)
-    return Seen(fresh[0], tuple(fresh[1:count]), tuple(fresh[count:]), seen.left_out)
+    return ClusterState(fresh[0], tuple(fresh[1:count]), tuple(fresh[count:]), seen.left_out)

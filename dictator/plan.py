@@ -8,8 +8,8 @@ resumed.
 from dataclasses import dataclass
 
 from dictator.history import includes
-from dictator.observation import Instance, LeftOut, Observation
-from dictator.source import WAYS_OUT, Seen, Source, find
+from dictator.observation import Instance, Observation, Skipped
+from dictator.source import WAYS_OUT, ClusterState, Source, find
 from dictator.steps import (
     Drain,
     Fence,
@@ -26,7 +26,7 @@ from dictator.steps import (
     Step,
     Tidy,
 )
-from topology.errors import Refused, Unavailable
+from safe_redis.errors import Refused, Unavailable
 
 MIN_REDIS = (6, 2)
 MIN_VALKEY = (7, 2)
@@ -40,11 +40,11 @@ class Plan:
 
     source: Instance
     steps: tuple[Step, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[Skipped, ...] = ()
     discarded: tuple[str, ...] = ()
 
 
-def plan(seen: Seen, *, force: bool = False) -> Plan:
+def plan(seen: ClusterState, *, force: bool = False) -> Plan:
     """The steps from `seen` to its wanted master. Refused, LostHolder or Unavailable where there is no safe way."""
     for each in seen.listed:
         check(each)
@@ -91,7 +91,7 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def check_identity(seen: Seen) -> None:
+def check_identity(seen: ClusterState) -> None:
     """Refuses two names or addresses that lead to one and the same instance (run_id of INFO server)."""
     found: dict[str, Observation] = {}
     for each in seen.listed:
@@ -100,7 +100,7 @@ def check_identity(seen: Seen) -> None:
             raise Refused(f"{twin.instance} and {each.instance} are one and the same instance (run_id {each.run_id})")
 
 
-def _stay(seen: Seen, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _stay(seen: ClusterState, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """The wanted master is the source: nothing is handed over, the others follow."""
     master = seen.master
     parks, lost = _parks(seen.slaves, source, force=force)
@@ -115,7 +115,7 @@ def _follows(each: Observation, master: Observation) -> bool:
     return each.replication.linked_to(master.instance, master.replication.history.replid)
 
 
-def _switch(seen: Seen, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _switch(seen: ClusterState, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """The source hands over to the wanted master."""
     old, new = source.observation, seen.master.instance
     others = tuple(each for each in seen.slaves if each.instance != old.instance)

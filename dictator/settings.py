@@ -5,9 +5,9 @@ from typing import Annotated
 
 import msgspec
 
-from topology.errors import SettingsError
-from topology.settings import secret
-from topology.web import WebSettings
+from safe_redis.errors import SettingsError
+from safe_redis.settings import secret
+from safe_redis.web import WebSettings
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 

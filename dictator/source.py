@@ -7,8 +7,8 @@ whenever it reconnects. Where no source can be proven, it is refused, unless the
 from dataclasses import dataclass
 
 from dictator.history import includes
-from dictator.observation import LeftOut, Observation
-from topology.errors import LostHolder, Refused
+from dictator.observation import Observation, Skipped
+from safe_redis.errors import LostHolder, Refused
 
 WAYS_OUT = (
     "Repeat with force=1 (apply-topology.sh --force) to discard the rest, "
@@ -17,13 +17,13 @@ WAYS_OUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ClusterState:
     """All that was observed: the listed instances, unlisted masters that they follow, and what is missing."""
 
     master: Observation
     slaves: tuple[Observation, ...]
     outside: tuple[Observation, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[Skipped, ...] = ()
 
     @property
     def listed(self) -> tuple[Observation, ...]:
@@ -39,7 +39,7 @@ class Source:
     discarded: tuple[str, ...] = ()
 
 
-def find(seen: Seen, *, force: bool) -> Source:
+def find(seen: ClusterState, *, force: bool) -> Source:
     """The source, or Refused (several histories), or LostHolder (it may be the one that can't be reached)."""
     holders = _holders(seen)
     if holders:
@@ -49,7 +49,7 @@ def find(seen: Seen, *, force: bool) -> Source:
     return _without_holder(seen, force=force)
 
 
-def _holders(seen: Seen) -> tuple[Observation, ...]:
+def _holders(seen: ClusterState) -> tuple[Observation, ...]:
     inside = tuple(each for each in seen.listed if each.holder)
     if not inside:
         return tuple(each for each in seen.outside if each.holder)
@@ -65,7 +65,7 @@ def _covers(later: Observation, earlier: Observation) -> bool:
     return earlier.empty or includes(later.replication.history, earlier.replication.history)
 
 
-def _maximal(holders: tuple[Observation, ...], seen: Seen, *, force: bool) -> Source:
+def _maximal(holders: tuple[Observation, ...], seen: ClusterState, *, force: bool) -> Source:
     maxima = [each for each in holders if all(_covers(each, other) for other in holders)]
     # two that cover each other hold the same; a writable one needs no lifting, and the wanted one no switch
     maxima.sort(key=lambda each: (each.replication.parked, each is not seen.master))
@@ -90,7 +90,7 @@ def _maximal(holders: tuple[Observation, ...], seen: Seen, *, force: bool) -> So
     return Source(source)
 
 
-def _target_is_known(parked: Observation, seen: Seen) -> bool:
+def _target_is_known(parked: Observation, seen: ClusterState) -> bool:
     """Whether no instance that is missing now can have been the target of the switch that parked this one.
 
     Before the fence, every slave that can be reached is hung under the target, and the target under the source itself.
@@ -100,7 +100,7 @@ def _target_is_known(parked: Observation, seen: Seen) -> bool:
     return any(each.replication.follows(parked.instance) for each in seen.listed)
 
 
-def _preferred(holders: tuple[Observation, ...], seen: Seen) -> Observation:
+def _preferred(holders: tuple[Observation, ...], seen: ClusterState) -> Observation:
     """What force keeps: the wanted master's data; where it has none, the holder with most keys."""
     wanted = seen.master
     if not wanted.empty:
@@ -110,7 +110,7 @@ def _preferred(holders: tuple[Observation, ...], seen: Seen) -> Observation:
     return max(holders, key=lambda each: (each.keys, each.replication.history.offset))
 
 
-def _all_empty(seen: Seen, *, force: bool) -> Source:
+def _all_empty(seen: ClusterState, *, force: bool) -> Source:
     """First bring-up: the wanted master; or the one that it follows, which may be about to take a first write."""
     rep = seen.master.replication
     if rep.master or rep.parked:
@@ -127,7 +127,7 @@ def _all_empty(seen: Seen, *, force: bool) -> Source:
     raise LostHolder(f"{seen.master} is empty, and {missing} may be its master and hold data. {WAYS_OUT}")
 
 
-def _without_holder(seen: Seen, *, force: bool) -> Source:
+def _without_holder(seen: ClusterState, *, force: bool) -> Source:
     copies = tuple(each for each in seen.listed if not each.empty)
     best = most_advanced(copies, seen.master)
     if force:

@@ -4,8 +4,8 @@ import os
 import sys
 
 from dnsd.settings import read
-from topology.errors import SettingsError
-from topology.web import serve
+from safe_redis.errors import SettingsError
+from safe_redis.web import serve
 
 THREADS = 4
 

@@ -7,8 +7,8 @@ from flask import Flask, Response
 
 from dnsd.publisher import Publisher
 from dnsd.settings import read
-from topology import logs, web
-from topology.model import Topology
+from safe_redis import logs, web
+from safe_redis.topology import Topology
 
 
 def create() -> Flask:
@@ -24,4 +24,4 @@ def create() -> Flask:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")
 
-    return web.one_put("dnsd", "/dns", put)
+    return web.document_app("dnsd", "/dns", put)

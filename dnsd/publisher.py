@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dnsd import records
-from dnsd.records import Wanted
+from dnsd.records import DesiredRecord
 from dnsd.settings import Settings
-from topology.errors import Busy, NoRecord, Rejected, StoreError
-from topology.etcd import Store
-from topology.model import Topology
+from safe_redis.errors import Busy, NoRecord, Rejected, StoreError
+from safe_redis.etcd import Store
+from safe_redis.topology import Topology
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -120,11 +120,11 @@ class Publisher:
                 self._held[node.key] = Held(node.value, time.monotonic())
         self._adopted = True
 
-    def _source(self, want: Wanted) -> str | None:
+    def _source(self, want: DesiredRecord) -> str | None:
         node = self._store.get(want.source) if want.source else None
         return node.value if node else None
 
-    def _sources(self, wanted: Iterable[Wanted]) -> dict[str, str]:
+    def _sources(self, wanted: Iterable[DesiredRecord]) -> dict[str, str]:
         found: dict[str, str] = {}
         for nodes in self._all(self._store.children, records.parents(wanted)):
             found |= {node.key: node.value for node in nodes.values()}
@@ -171,7 +171,7 @@ class Publisher:
             self._no_put.set()
 
 
-def _slaves(wanted: Iterable[Wanted], sources: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _slaves(wanted: Iterable[DesiredRecord], sources: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The values of the slaves by key, and why others have none."""
     values: dict[str, str] = {}
     left_out: list[str] = []

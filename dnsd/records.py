@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from topology.errors import DocumentError, NoRecord
-from topology.model import DEFAULT_PORT, Address, Topology, is_ip, is_name
+from safe_redis.errors import DocumentError, NoRecord
+from safe_redis.topology import DEFAULT_PORT, Address, Topology, is_ip, is_name
 
 ROOT = "/skydns"
 MASTER = "master"
@@ -32,7 +32,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredRecord:
     """A record to publish at `key`, for `instance`, made from the record at `source`.
 
     `source` is empty where the instance is an IP address: it says all by itself.
@@ -58,11 +58,11 @@ def slaves_key(domain: str) -> str:
     return f"{key_of(domain)}/{SLAVES}"
 
 
-def wanted(topology: Topology, domain: str) -> tuple[Wanted, ...]:
+def wanted(topology: Topology, domain: str) -> tuple[DesiredRecord, ...]:
     """The records of `topology`, the master's first; DocumentError for names that would clash."""
     labels: dict[str, Address] = {}
     slaves = []
-    master = Wanted(master_key(domain), topology.master, _source("master", topology.master, domain))
+    master = DesiredRecord(master_key(domain), topology.master, _source("master", topology.master, domain))
     for at, slave in enumerate(topology.slaves):
         source = _source(f"slaves[{at}]", slave, domain)
         name = label(slave)
@@ -71,7 +71,7 @@ def wanted(topology: Topology, domain: str) -> tuple[Wanted, ...]:
                 f"slaves[{at}] {slave} would be published as {name}.{SLAVES}.{domain}, and so would {labels[name]}"
             )
         labels[name] = slave
-        slaves.append(Wanted(f"{slaves_key(domain)}/{name}", slave, source))
+        slaves.append(DesiredRecord(f"{slaves_key(domain)}/{name}", slave, source))
     return (master, *slaves)
 
 
@@ -86,7 +86,7 @@ def label(instance: Address) -> str:
     return f"{digits}-{instance.port or DEFAULT_PORT}".replace(".", "-").replace(":", "-")
 
 
-def value(want: Wanted, found: str | None) -> str:
+def value(want: DesiredRecord, found: str | None) -> str:
     """The record's JSON, from `found` at the source; NoRecord says what is missing or wrong."""
     instance = want.instance
     if not want.source:
@@ -111,7 +111,7 @@ def well_formed(found: str) -> bool:
     return record is not None and record.usable
 
 
-def parents(records: Iterable[Wanted]) -> Iterator[str]:
+def parents(records: Iterable[DesiredRecord]) -> Iterator[str]:
     """The directories that hold the sources, each once."""
     yield from dict.fromkeys(each.source.rpartition("/")[0] for each in records if each.source)
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import msgspec
 
-from topology import settings
-from topology.errors import SettingsError
-from topology.etcd import EtcdSettings, Store
-from topology.model import is_name
-from topology.web import WebSettings
+from safe_redis import settings
+from safe_redis.errors import SettingsError
+from safe_redis.etcd import EtcdSettings, Store
+from safe_redis.topology import is_name
+from safe_redis.web import WebSettings
 
 DEFAULT_MEMBER = "http://127.0.0.1:4001"
 

@@ -84,7 +84,7 @@ have_valkey() {
 
 # What all of this depends on: when it changes, setup runs again.
 fingerprint() {
-    sha256sum locks/dev.txt scripts/setup.sh
+    sha256sum locks/dev.txt pyproject.toml scripts/setup.sh
 }
 
 up_to_date() {
@@ -141,6 +141,9 @@ make_venv() {
     say "installing Python packages from locks/dev.txt"
     quietly .venv/bin/python -m pip install --no-input --disable-pip-version-check \
         --require-hashes --requirement locks/dev.txt
+    # in place, so that every program finds the checkout's own packages from wherever it runs
+    quietly .venv/bin/python -m pip install --no-input --disable-pip-version-check \
+        --no-deps --no-build-isolation --editable .
 }
 
 # The mirror that this machine's own apt takes Debian from.

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from topology.errors import SettingsError
-from topology.logs import configure
+from safe_redis.errors import SettingsError
+from safe_redis.logs import configure
 from topology_observer.notify import Notifier
 from topology_observer.settings import read
 from topology_observer.watch import Mailbox, Watch

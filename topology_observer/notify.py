@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
-from topology.errors import Unavailable
-from topology.model import is_ip
-from topology.srv import Endpoint, Resolver
+from safe_redis.errors import Unavailable
+from safe_redis.srv import Endpoint, Resolver
+from safe_redis.topology import is_ip
 from topology_observer.settings import Receiver, Settings
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from topology import settings
-from topology.errors import SettingsError
-from topology.etcd import EtcdSettings, Store
-from topology.logs import LogSettings
+from safe_redis import settings
+from safe_redis.errors import SettingsError
+from safe_redis.etcd import EtcdSettings, Store
+from safe_redis.logs import LogSettings
 
 DEFAULT_MEMBER = "http://127.0.0.1:4001"
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from topology.errors import StoreError
-from topology.etcd import Cleared, Node, Store
+from safe_redis.errors import StoreError
+from safe_redis.etcd import Cleared, Node, Store
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +121,14 @@ class Watch:
             self._post(event.node)
 
     def _start(self) -> None:
-        node, index = self._store.look(self._key)
+        node, index = self._store.get_with_index(self._key)
         log.info("watches %s from index %d on", self._key, index + 1)
         self._seen, self._next = (node.index if node else 0), index + 1
         self._mailbox.post(_unforced(node))
 
     def _catch_up(self) -> None:
         """Moves the index to watch from past the events of other keys, of which etcd keeps 1000."""
-        node, index = self._store.look(self._key)
+        node, index = self._store.get_with_index(self._key)
         self._sure = True
         if index + 1 < self._next:
             log.warning("found etcd at index %d after %d: its history began anew", index, self._next - 1)
@@ -139,7 +139,7 @@ class Watch:
         # else there are events that the watch will hand out one after the other
 
     def _resync(self) -> None:
-        node, index = self._store.look(self._key)
+        node, index = self._store.get_with_index(self._key)
         self._next = index + 1
         if node is None or node.index == self._seen:
             log.info("resynced: etcd has forgotten events, %s hasn't changed", self._key)

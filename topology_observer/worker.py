@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from enum import Enum
 
-from topology.errors import TopologyError
-from topology.etcd import Node, Store
-from topology.srv import Endpoint
+from safe_redis.errors import TopologyError
+from safe_redis.etcd import Node, Store
+from safe_redis.srv import Endpoint
 from topology_observer.notify import Notifier, NotSent
 from topology_observer.settings import Receiver, Settings
 from topology_observer.watch import FORCE, Mailbox, Trigger

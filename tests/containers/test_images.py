@@ -176,7 +176,7 @@ def handles_sigterm(pid: int) -> bool:
 
 
 def test_the_counters_health_check_wants_a_master(cluster: Cluster) -> None:
-    check = ["/venv/bin/python3", "redis-counter/health.py"]
+    check = ["/venv/bin/python3", "-m", "redis_counter.health"]
     network = ["--network", f"{cluster.project}_default", "-e", "NAMESERVERS=172.30.98.53"]
     assert run("redis-counter", *check, options=tuple(network)) == ""
     with pytest.raises(DockerError, match="no master at"):

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ReadOnlyError
 
-import stored
-from master import connect
+from redis_counter import stored
+from redis_counter.master import connect
+from safe_redis.srv import Endpoint
 from sandbox.process import ROOT, free_port, wait_until
 from sandbox.redis import RedisServer
 from tests.conftest import StartRedis
 from tests.counter.conftest import COMMAND, KEY, Cluster, Count, counting
 from tests.counter.relay import Fickle, Liar, serving
-from topology.srv import Endpoint
 
 
 @pytest.fixture

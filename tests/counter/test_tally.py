@@ -7,8 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_counter.tally import Outcomes, join, tally
 from sandbox.process import ROOT
-from tally import Outcomes, join, tally
 
 
 def test_counts_nothing_wrong_when_the_list_holds_just_the_acknowledged() -> None:
@@ -81,7 +81,7 @@ def test_every_history_is_told_as_it_was(fates: list[tuple[str, int]], foreign: 
 
 def test_the_tally_is_pure() -> None:
     """It imports neither a client library nor anything that could reach one."""
-    loaded = "import sys, tally; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = "import sys, redis_counter.tally; print(*{name.partition('.')[0] for name in sys.modules})"
     command = [sys.executable, "-c", loaded]
-    modules = subprocess.run(command, cwd=ROOT / "redis-counter", capture_output=True, text=True, check=True)
-    assert not {"redis", "dns", "socket", "topology"} & set(modules.stdout.split())
+    modules = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"redis", "dns", "socket", "safe_redis"} & set(modules.stdout.split())

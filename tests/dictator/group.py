@@ -9,10 +9,10 @@ import redis
 from dictator.apply import Dictator
 from dictator.receipt import Receipt
 from dictator.settings import Settings
+from safe_redis.topology import Address, Topology
 from sandbox.process import wait_until
 from sandbox.redis import RedisServer
 from tests.dictator.proxy import Proxy
-from topology.model import Address, Topology
 
 PATIENCE = 30.0
 Where = RedisServer | Proxy

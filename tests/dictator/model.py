@@ -59,8 +59,8 @@ class Redis:
         return self.following == FENCE
 
 
-class World:
-    """Implements dictator.link.World over modelled instances.
+class Runtime:
+    """Implements dictator.link.Runtime over modelled instances.
 
     Moments count the dictator's command groups in halves: 2k is before group k is done, 2k + 1 after. At `kill_at` it
     dies, at `stall_at` it stands still for so long that every pause expires, while the client and the slaves go on;
@@ -93,7 +93,7 @@ class World:
     def replid(self) -> str:
         return f"{next(self._ids):040x}"
 
-    def copy(self) -> World:
+    def copy(self) -> Runtime:
         return copy.deepcopy(self)
 
     def shape(self) -> tuple[object, ...]:
@@ -241,7 +241,7 @@ class World:
             fields |= {"master_link_status": "up" if node.link else "down", "master_sync_in_progress": "0"}
         return fields
 
-    # dictator.link.World
+    # dictator.link.Runtime
 
     def link(self, instance: Instance) -> ModelLink:
         return ModelLink(self, instance)
@@ -253,7 +253,7 @@ class World:
         self.time += seconds
         self.advance()
 
-    def side_by_side(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    def map_parallel(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [function(item) for item in items]
 
     def group(self, node: Redis | None, instance: Instance, commands: tuple[Command, ...]) -> list[Any]:
@@ -284,8 +284,8 @@ class World:
 class ModelLink:
     """A Link to a modelled instance."""
 
-    world: World
+    runtime: Runtime
     instance: Instance
 
     def send(self, *commands: Command) -> list[Any]:
-        return self.world.group(self.world.nodes.get(self.instance.address), self.instance, commands)
+        return self.runtime.group(self.runtime.nodes.get(self.instance.address), self.instance, commands)

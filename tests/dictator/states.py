@@ -2,156 +2,156 @@
 
 from collections.abc import Callable
 
-from tests.dictator.model import Redis, World
+from tests.dictator.model import Redis, Runtime
 
 Names = tuple[str, str, str]
 ALL: Names = ("A", "B", "C")
 
 
-def _three(world: World) -> tuple[Redis, Redis, Redis]:
-    a, b, c = (world.add(name) for name in ALL)
-    world.clients_try = (a.instance.address, b.instance.address, c.instance.address)
+def _three(runtime: Runtime) -> tuple[Redis, Redis, Redis]:
+    a, b, c = (runtime.add(name) for name in ALL)
+    runtime.clients_try = (a.instance.address, b.instance.address, c.instance.address)
     return a, b, c
 
 
-def _settle(world: World) -> None:
+def _settle(runtime: Runtime) -> None:
     for _ in range(20):
-        world.advance()
+        runtime.advance()
 
 
-def _write(world: World, node: Redis, count: int) -> None:
+def _write(runtime: Runtime, node: Redis, count: int) -> None:
     for _ in range(count):
-        entry = f"w{next(world._ids)}"
+        entry = f"w{next(runtime._ids)}"
         node.log.append(entry)
-        world.acked.append(entry)
-    world.known = node.instance.address
+        runtime.acked.append(entry)
+    runtime.known = node.instance.address
 
 
-def _follow(world: World, node: Redis, master: Redis) -> None:
-    world.replicaof(node, master.instance.address)
+def _follow(runtime: Runtime, node: Redis, master: Redis) -> None:
+    runtime.replicaof(node, master.instance.address)
     node.on_disk = node.following
 
 
-def fresh(world: World) -> None:
+def fresh(runtime: Runtime) -> None:
     """Three empty masters: the first bring-up."""
-    _three(world)
+    _three(runtime)
 
 
-def running(world: World) -> None:
+def running(runtime: Runtime) -> None:
     """A is the master, B and C are in sync."""
-    a, b, c = _three(world)
-    _write(world, a, 3)
-    _follow(world, b, a)
-    _follow(world, c, a)
-    _settle(world)
+    a, b, c = _three(runtime)
+    _write(runtime, a, 3)
+    _follow(runtime, b, a)
+    _follow(runtime, c, a)
+    _settle(runtime)
 
 
-def lagging(world: World) -> None:
+def lagging(runtime: Runtime) -> None:
     """A is the master; B and C are its slaves, and behind."""
-    running(world)
-    _write(world, world.nodes["A", 6379], 3)
+    running(runtime)
+    _write(runtime, runtime.nodes["A", 6379], 3)
 
 
-def chained(world: World) -> None:
+def chained(runtime: Runtime) -> None:
     """C hangs below B, which hangs below A."""
-    a, b, c = _three(world)
-    _write(world, a, 3)
-    _follow(world, b, a)
-    _follow(world, c, b)
-    _settle(world)
+    a, b, c = _three(runtime)
+    _write(runtime, a, 3)
+    _follow(runtime, b, a)
+    _follow(runtime, c, b)
+    _settle(runtime)
 
 
-def alone(world: World) -> None:
+def alone(runtime: Runtime) -> None:
     """A holds data; B and C are empty masters that never were slaves."""
-    a, _, _ = _three(world)
-    _write(world, a, 3)
+    a, _, _ = _three(runtime)
+    _write(runtime, a, 3)
 
 
-def first_sync(world: World) -> None:
+def first_sync(runtime: Runtime) -> None:
     """B and C have been told to follow A, and have not synced yet."""
-    a, b, c = _three(world)
-    _write(world, a, 3)
-    _follow(world, b, a)
-    _follow(world, c, a)
+    a, b, c = _three(runtime)
+    _write(runtime, a, 3)
+    _follow(runtime, b, a)
+    _follow(runtime, c, a)
 
 
-def moved(world: World) -> None:
+def moved(runtime: Runtime) -> None:
     """A came back with its data under an address that B and C don't follow."""
-    running(world)
-    a = world.nodes["A", 6379]
-    world.restart(a)
+    running(runtime)
+    a = runtime.nodes["A", 6379]
+    runtime.restart(a)
     for name in "BC":
-        world.nodes[name, 6379].following = ("A", 1111)
-        world.nodes[name, 6379].link = False
+        runtime.nodes[name, 6379].following = ("A", 1111)
+        runtime.nodes[name, 6379].link = False
 
 
-def moved_empty(world: World) -> None:
+def moved_empty(runtime: Runtime) -> None:
     """The same, and there never was any data."""
-    a, b, c = _three(world)
+    a, b, c = _three(runtime)
     for node in (b, c):
-        _follow(world, node, a)
-    _settle(world)
-    world.restart(a)
+        _follow(runtime, node, a)
+    _settle(runtime)
+    runtime.restart(a)
     for node in (b, c):
         node.following, node.link = ("A", 1111), False
-    world.known, world.clients_try = None, ()
+    runtime.known, runtime.clients_try = None, ()
 
 
-def parked(world: World) -> None:
+def parked(runtime: Runtime) -> None:
     """A switch died after the fence: A is parked with everything, nobody is a master."""
-    running(world)
-    a = world.nodes["A", 6379]
-    world.replicaof(a, ("127.0.0.1", 0))
+    running(runtime)
+    a = runtime.nodes["A", 6379]
+    runtime.replicaof(a, ("127.0.0.1", 0))
     a.on_disk = a.following
 
 
-def promoted_alone(world: World) -> None:
+def promoted_alone(runtime: Runtime) -> None:
     """A switch died after the promotion: B is the master and has taken writes, A is parked; C was away."""
-    parked(world)
-    b = world.nodes["B", 6379]
-    world.replicaof(b, None)
+    parked(runtime)
+    b = runtime.nodes["B", 6379]
+    runtime.replicaof(b, None)
     b.on_disk = None
-    _write(world, b, 2)
+    _write(runtime, b, 2)
 
 
-def promoted(world: World) -> None:
+def promoted(runtime: Runtime) -> None:
     """The same, but C was there, and hangs under B."""
-    promoted_alone(world)
-    _follow(world, world.nodes["C", 6379], world.nodes["B", 6379])
-    _settle(world)
+    promoted_alone(runtime)
+    _follow(runtime, runtime.nodes["C", 6379], runtime.nodes["B", 6379])
+    _settle(runtime)
 
 
-def ancestor(world: World) -> None:
+def ancestor(runtime: Runtime) -> None:
     """A and B are both masters, and B's history goes on from A's end."""
-    running(world)
-    a, b = world.nodes["A", 6379], world.nodes["B", 6379]
-    world.replicaof(b, None)
-    _write(world, b, 2)
+    running(runtime)
+    a, b = runtime.nodes["A", 6379], runtime.nodes["B", 6379]
+    runtime.replicaof(b, None)
+    _write(runtime, b, 2)
     assert a.following is None
 
 
-def outside(world: World) -> None:
+def outside(runtime: Runtime) -> None:
     """The master D is not in the list any more; A, B and C are its slaves."""
-    nodes = _three(world)
-    d = world.add("D")
-    _write(world, d, 3)
+    nodes = _three(runtime)
+    d = runtime.add("D")
+    _write(runtime, d, 3)
     for node in nodes:
-        _follow(world, node, d)
-    _settle(world)
+        _follow(runtime, node, d)
+    _settle(runtime)
 
 
-def slaves_elsewhere(world: World) -> None:
+def slaves_elsewhere(runtime: Runtime) -> None:
     """A is the master; B and C are slaves of D, which is not in the list and holds other data."""
-    a, b, c = _three(world)
-    d = world.add("D", ["d1", "d2"])
-    _write(world, a, 3)
-    _follow(world, b, d)
-    _follow(world, c, d)
-    _settle(world)
+    a, b, c = _three(runtime)
+    d = runtime.add("D", ["d1", "d2"])
+    _write(runtime, a, 3)
+    _follow(runtime, b, d)
+    _follow(runtime, c, d)
+    _settle(runtime)
 
 
 # An apply of any of the three as the master must go through from these:
-CONVERGING: tuple[Callable[[World], None], ...] = (
+CONVERGING: tuple[Callable[[Runtime], None], ...] = (
     fresh,
     running,
     lagging,
@@ -169,52 +169,52 @@ CONVERGING: tuple[Callable[[World], None], ...] = (
 )
 
 
-def two_histories(world: World) -> None:
+def two_histories(runtime: Runtime) -> None:
     """A and B both hold data, and neither includes the other."""
-    a, b, c = _three(world)
-    _write(world, a, 2)
-    _follow(world, c, a)
-    _settle(world)
-    _write(world, b, 2)
+    a, b, c = _three(runtime)
+    _write(runtime, a, 2)
+    _follow(runtime, c, a)
+    _settle(runtime)
+    _write(runtime, b, 2)
 
 
-def back_with_writes(world: World) -> None:
+def back_with_writes(runtime: Runtime) -> None:
     """B was promoted from A's history; A has taken writes after that."""
-    ancestor(world)
-    _write(world, world.nodes["A", 6379], 2)
+    ancestor(runtime)
+    _write(runtime, runtime.nodes["A", 6379], 2)
 
 
-def empty_master(world: World) -> None:
+def empty_master(runtime: Runtime) -> None:
     """A came back without its data, under another address; B and C still hold copies."""
-    moved(world)
-    a = world.nodes["A", 6379]
+    moved(runtime)
+    a = runtime.nodes["A", 6379]
     a.log, a.base = [], 0
     # were it written to before anybody looks, it would be a holder like any other
-    world.known, world.clients_try = None, ()
+    runtime.known, runtime.clients_try = None, ()
 
 
-def cycle(world: World) -> None:
+def cycle(runtime: Runtime) -> None:
     """Nobody is a master: B and C follow each other, A follows B."""
-    running(world)
+    running(runtime)
     for name, master in (("A", "B"), ("B", "C"), ("C", "B")):
-        world.replicaof(world.nodes[name, 6379], (master, 6379))
+        runtime.replicaof(runtime.nodes[name, 6379], (master, 6379))
 
 
-def parked_restarted(world: World) -> None:
+def parked_restarted(runtime: Runtime) -> None:
     """A switch died after the promotion, and A, parked, restarted since: its history can't be compared any more."""
-    promoted(world)
-    world.restart(world.nodes["A", 6379])
+    promoted(runtime)
+    runtime.restart(runtime.nodes["A", 6379])
 
 
-def lost_holder(world: World) -> None:
+def lost_holder(runtime: Runtime) -> None:
     """A, the master, is dead; B and C hold copies."""
-    running(world)
-    world.nodes["A", 6379].alive = False
-    world.known = None
+    running(runtime)
+    runtime.nodes["A", 6379].alive = False
+    runtime.known = None
 
 
 # and from these it must be refused, with all data where it was:
-REFUSED: tuple[Callable[[World], None], ...] = (
+REFUSED: tuple[Callable[[Runtime], None], ...] = (
     two_histories,
     back_with_writes,
     empty_master,

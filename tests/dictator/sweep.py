@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.dictator.bed import NAMES, Bed, Outcome
+from tests.dictator.harness import NAMES, Harness, Outcome
 from tests.dictator.proxy import READS, Gate
 
 FLAVOURS = ("redis-7.0", "valkey-8.0", "redis-6.2")
@@ -69,9 +69,9 @@ def sweeping(name: str, flavour: str) -> Iterator[Figures]:
     assert not figures.problems, "\n".join(figures.problems)
 
 
-def roles(bed: Bed) -> Roles:
+def roles(harness: Harness) -> Roles:
     """Whoever is master now is the source of the next run, which saves most full resyncs."""
-    masters = [name for name in NAMES if bed.info(name)["role"] == "master"]
+    masters = [name for name in NAMES if harness.info(name)["role"] == "master"]
     at = NAMES.index(masters[0] if masters else NAMES[0])
     return Roles(*(NAMES[(at + each) % len(NAMES)] for each in range(len(NAMES))))
 
@@ -84,14 +84,14 @@ def parents(start: str, cast: Roles) -> dict[str, str | None]:
     return {source: None, target: source, third: source}
 
 
-def undisturbed(bed: Bed, start: str) -> list[str]:
+def undisturbed(harness: Harness, start: str) -> list[str]:
     """The groups of commands that a switch sends."""
-    cast = roles(bed)
-    bed.arrange(parents(start, cast))
+    cast = roles(harness)
+    harness.arrange(parents(start, cast))
     gate = Gate()
-    bed.watch(gate)
-    result = bed.apply(bed.document(cast.target)).result()
-    bed.watch(None)
+    harness.watch(gate)
+    result = harness.apply(harness.document(cast.target)).result()
+    harness.watch(None)
     assert result["status"] == 200, result
     return gate.groups
 

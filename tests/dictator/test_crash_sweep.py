@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.dictator.bed import Bed, Outcome
+from tests.dictator.harness import Harness, Outcome
 from tests.dictator.proxy import Gate
 from tests.dictator.sweep import FLAVOURS, Roles, changes, parents, roles, sweeping, undisturbed
 from tests.dictator.zygote import Job, Killed
@@ -33,17 +33,17 @@ class Point(NamedTuple):
 
 
 @pytest.fixture(params=FLAVOURS)
-def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
-    with Bed(tmp_path, request.param, settings={"pause_timeout": 1.0}) as made:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    with Harness(tmp_path, request.param, settings={"pause_timeout": 1.0}) as made:
         yield made
 
 
 @pytest.mark.timeout(600)
-def test_a_dead_dictator_costs_no_write(bed: Bed) -> None:
+def test_a_dead_dictator_costs_no_write(harness: Harness) -> None:
     """A sample: only the groups that change something."""
-    with sweeping("crash sweep", bed.flavour) as figures:
-        for at, after, then in itertools.product(changes(undisturbed(bed, "plain")), (False, True), THEN):
-            outcome, _ = crash(bed, Point("plain", at, after, then))
+    with sweeping("crash sweep", harness.flavour) as figures:
+        for at, after, then in itertools.product(changes(undisturbed(harness, "plain")), (False, True), THEN):
+            outcome, _ = crash(harness, Point("plain", at, after, then))
             figures.add(outcome)
 
 
@@ -51,11 +51,11 @@ def test_a_dead_dictator_costs_no_write(bed: Bed) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("then", THEN)
 @pytest.mark.parametrize("start", ["plain", "chained"])
-def test_a_dead_dictator_costs_no_write_wherever_it_dies(bed: Bed, start: str, then: str) -> None:
-    with sweeping("crash sweep", bed.flavour) as figures:
+def test_a_dead_dictator_costs_no_write_wherever_it_dies(harness: Harness, start: str, then: str) -> None:
+    with sweeping("crash sweep", harness.flavour) as figures:
         for after in (False, True):
             for at in itertools.count(1):
-                outcome, hit = crash(bed, Point(start, at, after, then))
+                outcome, hit = crash(harness, Point(start, at, after, then))
                 figures.add(outcome)
                 if not hit:
                     break
@@ -63,33 +63,35 @@ def test_a_dead_dictator_costs_no_write_wherever_it_dies(bed: Bed, start: str, t
 
 @pytest.mark.full
 @pytest.mark.timeout(3600)
-def test_a_second_dictator_that_dies_too_costs_no_write(bed: Bed) -> None:
+def test_a_second_dictator_that_dies_too_costs_no_write(harness: Harness) -> None:
     turns = itertools.cycle(THEN)
-    with sweeping("crash sweep", bed.flavour) as figures:
-        for at, again in itertools.product(changes(undisturbed(bed, "plain")), range(4, 28, 3)):
-            outcome, _ = crash(bed, Point("plain", at, after=bool(again % 2), then=next(turns), again=again))
+    with sweeping("crash sweep", harness.flavour) as figures:
+        for at, again in itertools.product(changes(undisturbed(harness, "plain")), range(4, 28, 3)):
+            outcome, _ = crash(harness, Point("plain", at, after=bool(again % 2), then=next(turns), again=again))
             figures.add(outcome)
 
 
-def crash(bed: Bed, point: Point) -> tuple[Outcome, bool]:
+def crash(harness: Harness, point: Point) -> tuple[Outcome, bool]:
     """One run, and whether the dictator lived long enough to be killed there."""
-    bed.runs += 1
-    cast = roles(bed)
-    bed.arrange(parents(point.start, cast))
+    harness.runs += 1
+    cast = roles(harness)
+    harness.arrange(parents(point.start, cast))
     # another tool's fence on a slave, so that there is something to tidy up
-    bed.clients[cast.third].config_set("min-replicas-to-write", 1_000_000 if point.start == "chained" else 0)
-    writers = bed.write(f"run:{bed.runs}", writers=2, interval=0.0002)
-    bed.grows(cast.source, writers.key)
-    hit = killed_at(bed, bed.document(cast.target), point.at, after=point.after)
+    harness.clients[cast.third].config_set("min-replicas-to-write", 1_000_000 if point.start == "chained" else 0)
+    writers = harness.write(f"run:{harness.runs}", writers=2, interval=0.0002)
+    harness.grows(cast.source, writers.key)
+    hit = killed_at(harness, harness.document(cast.target), point.at, after=point.after)
     answers = [f"killed at {hit}"]
     wanted = Roles(*cast)[THEN[point.then]]
     if point.again:
-        answers.append(f"killed again at {killed_at(bed, bed.document(wanted), point.again, after=point.after)}")
-    bed.converge(bed.document(wanted), answers)
-    return bed.judge(f"{bed.flavour} {point} {cast}", wanted, writers, answers), bool(hit)
+        answers.append(
+            f"killed again at {killed_at(harness, harness.document(wanted), point.again, after=point.after)}"
+        )
+    harness.converge(harness.document(wanted), answers)
+    return harness.judge(f"{harness.flavour} {point} {cast}", wanted, writers, answers), bool(hit)
 
 
-def killed_at(bed: Bed, document: str, at: int, *, after: bool) -> str:
+def killed_at(harness: Harness, document: str, at: int, *, after: bool) -> str:
     """Starts a dictator that gets SIGKILL at a group of commands: which one that was; empty where there is none."""
     started: Future[Job] = Future()
 
@@ -98,14 +100,14 @@ def killed_at(bed: Bed, document: str, at: int, *, after: bool) -> str:
         return False
 
     gate = Gate(at, after, kill)
-    bed.watch(gate)
-    job = bed.apply(document)
+    harness.watch(gate)
+    job = harness.apply(document)
     started.set_result(job)
     try:
         result = job.result()
     except Killed:
         return gate.hit
     finally:
-        bed.watch(None)
+        harness.watch(None)
     assert result["status"] in (200, 202), result
     return gate.hit and f"{gate.hit}, whose answer never came"

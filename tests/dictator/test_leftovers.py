@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.dictator.bed import PERSISTENT
+from safe_redis.errors import LostHolder
 from tests.dictator.group import Group, fill
-from topology.errors import LostHolder
+from tests.dictator.harness import PERSISTENT
 
 MIN = "min-replicas-to-write"
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from safe_redis.errors import LostHolder, Refused
 from sandbox.process import free_port, wait_until
-from tests.dictator.bed import PERSISTENT
 from tests.dictator.group import PATIENCE, Group, fill
-from topology.errors import LostHolder, Refused
+from tests.dictator.harness import PERSISTENT
 
 
 def test_refuses_two_masters_that_both_hold_data_naming_both(group: Group) -> None:

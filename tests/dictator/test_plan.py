@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dictator.history import History, includes
-from dictator.observation import Instance, LeftOut, Observation, Replication
+from dictator.observation import Instance, Observation, Replication, Skipped
 from dictator.plan import plan
-from dictator.source import Seen
+from dictator.source import ClusterState
 from dictator.steps import Drain, Fence, Follow, HandOver, Lift, Park, Pause, Promote, Tidy
-from topology.errors import LostHolder, Refused, Unavailable
+from safe_redis.errors import LostHolder, Refused, Unavailable
 
 A, B, C = (Instance(f"core-0{n}", f"10.0.0.{n}", 6379) for n in (1, 2, 3))
 STREAM = History("a" * 40, 100)
@@ -31,8 +31,8 @@ def slave(instance: Instance, of: Instance, history: History = STREAM, *, keys: 
     return Observation(instance, f"run {instance.name}", (7, 0, 15), valkey=False, replication=rep, keys=keys)
 
 
-RUNNING = Seen(master(A), (slave(B, A), slave(C, A)))
-SWITCH = Seen(slave(B, A), (master(A), slave(C, A)))
+RUNNING = ClusterState(master(A), (slave(B, A), slave(C, A)))
+SWITCH = ClusterState(slave(B, A), (master(A), slave(C, A)))
 
 
 def test_plans_nothing_where_everything_is_as_wanted() -> None:
@@ -45,12 +45,12 @@ def test_pauses_drains_fences_drains_promotes_and_hands_over_in_this_order() -> 
 
 
 def test_only_the_slave_that_follows_somebody_else_is_moved() -> None:
-    seen = Seen(master(A), (slave(B, A), slave(C, B)))
+    seen = ClusterState(master(A), (slave(B, A), slave(C, B)))
     assert plan(seen).steps == (Follow((C,), A),)
 
 
 def test_parks_empty_masters_before_they_become_slaves() -> None:
-    seen = Seen(master(A), (master(B, History("b" * 40, 0), keys=0), slave(C, A)))
+    seen = ClusterState(master(A), (master(B, History("b" * 40, 0), keys=0), slave(C, A)))
     assert plan(seen).steps == (Park(B, A, forced=False), Follow((B,), A))
 
 
@@ -78,30 +78,30 @@ def test_leaves_a_min_replicas_of_the_operators_alone() -> None:
 def test_refuses_what_breaks_its_promise_even_when_forced(change: dict[str, object], told: str, *, force: bool) -> None:
     changed = replace(RUNNING.master, **change)  # type: ignore[arg-type] # of various types, by name
     with pytest.raises(Refused, match=told):
-        plan(Seen(changed, RUNNING.slaves), force=force)
+        plan(ClusterState(changed, RUNNING.slaves), force=force)
 
 
 def test_an_old_slave_is_refused_as_well() -> None:
     with pytest.raises(Refused, match="core-03"):
-        plan(Seen(master(A), (slave(B, A), replace(slave(C, A), version=(5, 0)))))
+        plan(ClusterState(master(A), (slave(B, A), replace(slave(C, A), version=(5, 0)))))
 
 
 def test_waits_for_a_failover_that_is_under_way() -> None:
     busy = replace(RUNNING.master, replication=replace(RUNNING.master.replication, failover=True))
     with pytest.raises(Unavailable, match="FAILOVER"):
-        plan(Seen(busy, ()))
+        plan(ClusterState(busy, ()))
 
 
 def test_refuses_one_instance_under_two_names() -> None:
     twin = replace(slave(C, A), run_id=RUNNING.master.run_id)
     with pytest.raises(Refused, match=r"core-01 .* and core-03 .* are one and the same instance"):
-        plan(Seen(master(A), (slave(B, A), twin)))
+        plan(ClusterState(master(A), (slave(B, A), twin)))
 
 
 def test_refuses_two_masters_holding_data_and_names_both_with_their_figures() -> None:
     other = master(B, History("b" * 40, 70), keys=9)
     with pytest.raises(Refused) as refusal:
-        plan(Seen(master(A), (other,)))
+        plan(ClusterState(master(A), (other,)))
     for figure in (
         "core-01",
         "5 keys",
@@ -116,7 +116,7 @@ def test_refuses_two_masters_holding_data_and_names_both_with_their_figures() ->
 
 
 def test_force_keeps_the_wanted_master_and_says_what_it_discards() -> None:
-    made = plan(Seen(master(A), (master(B, History("b" * 40, 70), keys=9),)), force=True)
+    made = plan(ClusterState(master(A), (master(B, History("b" * 40, 70), keys=9),)), force=True)
     assert made.source == A
     assert made.steps == (Park(B, A, forced=True), Follow((B,), A))
     assert made.discarded == ("core-02 (10.0.0.2:6379): master, 9 keys, offset 70 of bbbbbbbb",)
@@ -124,7 +124,7 @@ def test_force_keeps_the_wanted_master_and_says_what_it_discards() -> None:
 
 def test_a_master_whose_history_goes_on_elsewhere_is_overwritten_without_force() -> None:
     newer = History("b" * 40, 150, "a" * 40, 100)
-    made = plan(Seen(master(B, newer), (master(A, History("a" * 40, 100)),)))
+    made = plan(ClusterState(master(B, newer), (master(A, History("a" * 40, 100)),)))
     assert made.source == B
     assert made.discarded == ()
 
@@ -132,17 +132,17 @@ def test_a_master_whose_history_goes_on_elsewhere_is_overwritten_without_force()
 def test_one_byte_beyond_the_fork_is_refused() -> None:
     newer = History("b" * 40, 150, "a" * 40, 100)
     with pytest.raises(Refused):
-        plan(Seen(master(B, newer), (master(A, History("a" * 40, 101)),)))
+        plan(ClusterState(master(B, newer), (master(A, History("a" * 40, 101)),)))
 
 
 def test_a_dead_holder_may_come_back() -> None:
-    seen = Seen(slave(B, A), (slave(C, A),), left_out=(LeftOut("core-01", "doesn't answer"),))
+    seen = ClusterState(slave(B, A), (slave(C, A),), left_out=(Skipped("core-01", "doesn't answer"),))
     with pytest.raises(LostHolder, match=r"core-01 \(doesn't answer\) may hold it"):
         plan(seen)
 
 
 def test_an_empty_slave_whose_master_is_away_waits_for_it() -> None:
-    seen = Seen(slave(B, A, keys=0), (slave(C, A, keys=0),), left_out=(LeftOut("core-01", "doesn't answer"),))
+    seen = ClusterState(slave(B, A, keys=0), (slave(C, A, keys=0),), left_out=(Skipped("core-01", "doesn't answer"),))
     with pytest.raises(LostHolder, match="core-01"):
         plan(seen)
     assert plan(seen, force=True).source == B
@@ -150,7 +150,7 @@ def test_an_empty_slave_whose_master_is_away_waits_for_it() -> None:
 
 def test_forced_the_most_advanced_copy_survives_and_hands_over_to_the_wanted_master() -> None:
     ahead = slave(C, A, History("a" * 40, 120))
-    seen = Seen(slave(B, A), (ahead,), left_out=(LeftOut("core-01", "doesn't answer"),))
+    seen = ClusterState(slave(B, A), (ahead,), left_out=(Skipped("core-01", "doesn't answer"),))
     made = plan(seen, force=True)
     assert made.source == C
     assert made.steps[0] == Lift(C)

@@ -12,10 +12,10 @@ import pytest
 from dictator.link import NoAnswer, RedisLink
 from dictator.observation import Instance
 from dictator.settings import Settings
+from safe_redis.errors import Interrupted, NotCaughtUp, Refused
 from sandbox.process import wait_until
 from tests.dictator.group import Group, fill
 from tests.dictator.proxy import Gate
-from topology.errors import Interrupted, NotCaughtUp, Refused
 
 # longer than a restart takes: else the dictator asks the old master once more because so much time has passed
 PAUSE = 30.0

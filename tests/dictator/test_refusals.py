@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 import redis
 
+from safe_redis.errors import Refused, Unavailable
 from sandbox.process import wait_until
 from tests.dictator.group import PATIENCE, Group
-from topology.errors import Refused, Unavailable
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from dictator.receipt import Receipt
+from safe_redis.errors import TopologyError
 from sandbox.process import ROOT, free_port, wait_until
 from tests.dictator.group import PATIENCE, Group, fill
 from tests.dictator.service import Service, document
 from tests.dictator.sweep import FLAVOURS
-from topology.errors import TopologyError
 
 DOC = ROOT / "docs" / "security.md"
 PASSWORD = "s3cret-of-the-dictator"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dictator.bed import PERSISTENT, Bed, Outcome
+from tests.dictator.harness import PERSISTENT, Harness, Outcome
 from tests.dictator.proxy import Gate
 from tests.dictator.sweep import FLAVOURS, Roles, changes, parents, roles, sweeping, undisturbed
 
@@ -32,46 +32,46 @@ FAULTS = (
 
 
 @pytest.fixture(params=FLAVOURS)
-def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
-    with Bed(tmp_path, request.param, config=PERSISTENT, settings=DEADLINES) as made:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    with Harness(tmp_path, request.param, config=PERSISTENT, settings=DEADLINES) as made:
         yield made
 
 
 @pytest.mark.timeout(600)
-def test_a_fault_of_a_server_costs_no_write(bed: Bed) -> None:
+def test_a_fault_of_a_server_costs_no_write(harness: Harness) -> None:
     """A sample: the groups from the pause to the handover, and the faults shared out among the flavours."""
-    points = changes(undisturbed(bed, "plain"))[-4:]
+    points = changes(undisturbed(harness, "plain"))[-4:]
     mine = itertools.product(FAULTS, points)
-    share = itertools.islice(mine, FLAVOURS.index(bed.flavour), None, len(FLAVOURS))
-    with sweeping("server faults", bed.flavour) as figures:
+    share = itertools.islice(mine, FLAVOURS.index(harness.flavour), None, len(FLAVOURS))
+    with sweeping("server faults", harness.flavour) as figures:
         for (fault, role), at in share:
-            figures.add(run(bed, fault, role, at, after=False)[0])
+            figures.add(run(harness, fault, role, at, after=False)[0])
 
 
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("fault", "role"), FAULTS)
-def test_a_fault_of_a_server_costs_no_write_whenever_it_comes(bed: Bed, fault: str, role: str) -> None:
-    points = set(changes(undisturbed(bed, "plain")))
-    with sweeping("server faults", bed.flavour) as figures:
+def test_a_fault_of_a_server_costs_no_write_whenever_it_comes(harness: Harness, fault: str, role: str) -> None:
+    points = set(changes(undisturbed(harness, "plain")))
+    with sweeping("server faults", harness.flavour) as figures:
         for at in itertools.count(1):
-            outcome, hit = run(bed, fault, role, at, after=False)
+            outcome, hit = run(harness, fault, role, at, after=False)
             figures.add(outcome)
             if at in points:
-                figures.add(run(bed, fault, role, at, after=True)[0])
+                figures.add(run(harness, fault, role, at, after=True)[0])
             if not hit:
                 break
 
 
-def run(bed: Bed, fault: str, role: str, at: int, *, after: bool) -> tuple[Outcome, bool]:
+def run(harness: Harness, fault: str, role: str, at: int, *, after: bool) -> tuple[Outcome, bool]:
     """One run, and whether there was such a group of commands to disturb."""
-    bed.runs += 1
-    cast = roles(bed)
-    bed.arrange(parents("plain", cast))
+    harness.runs += 1
+    cast = roles(harness)
+    harness.arrange(parents("plain", cast))
     victim = cast[Roles._fields.index(role)]
-    writers = bed.write(f"run:{bed.runs}", writers=2, interval=0.0002)
-    bed.grows(cast.source, writers.key)
-    harm, heal = means(bed, fault, victim)
+    writers = harness.write(f"run:{harness.runs}", writers=2, interval=0.0002)
+    harness.grows(cast.source, writers.key)
+    harm, heal = means(harness, fault, victim)
 
     def act() -> bool:
         harm()
@@ -79,20 +79,20 @@ def run(bed: Bed, fault: str, role: str, at: int, *, after: bool) -> tuple[Outco
         return not (fault == "kill" and after)
 
     gate = Gate(at, after, act)
-    bed.watch(gate)
-    result = bed.apply(bed.document(cast.target)).result()
-    bed.watch(None)
+    harness.watch(gate)
+    result = harness.apply(harness.document(cast.target)).result()
+    harness.watch(None)
     # what a slow act has begun is waited for; a group that was never answered has seen no act
     if gate.hit and gate.acted.wait(10):
         heal()
     answers = [f"{fault} {role} {'after' if after else 'before'} {gate.hit}", f"{result['status']} {result['told']}"]
-    bed.converge(bed.document(cast.target), answers)
+    harness.converge(harness.document(cast.target), answers)
     decided = answers[-1].startswith("409")
     if decided:
-        forced = bed.apply(bed.document(cast.target), force=True).result()
+        forced = harness.apply(harness.document(cast.target), force=True).result()
         answers.append(f"forced: {forced['status']} {forced['told']} {forced.get('receipt', {}).get('discarded')}")
-        bed.converge(bed.document(cast.target), answers)
-    outcome = bed.judge(f"{bed.flavour} {at} {cast}", cast.target, writers, answers, decided=decided)
+        harness.converge(harness.document(cast.target), answers)
+    outcome = harness.judge(f"{harness.flavour} {at} {cast}", cast.target, writers, answers, decided=decided)
     if decided and (fault not in ("kill", "restart") or role == "third"):
         outcome = outcome.but("refused without a reason")
     if result["status"] not in (200, 202, 409, 503, 504) or result["seconds"] > ANSWERED_WITHIN:
@@ -100,9 +100,9 @@ def run(bed: Bed, fault: str, role: str, at: int, *, after: bool) -> tuple[Outco
     return outcome, bool(gate.hit)
 
 
-def means(bed: Bed, fault: str, victim: str) -> tuple[Callable[[], object], Callable[[], object]]:
+def means(harness: Harness, fault: str, victim: str) -> tuple[Callable[[], object], Callable[[], object]]:
     """How to do harm, and how to make up for it."""
-    server, proxy = bed.servers[victim], bed.proxies[victim]
+    server, proxy = harness.servers[victim], harness.proxies[victim]
 
     def restart() -> None:
         server.kill()

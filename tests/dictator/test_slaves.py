@@ -9,9 +9,9 @@ import pytest
 
 from dictator.apply import Dictator
 from dictator.settings import Settings
+from safe_redis.topology import Address, Topology
 from sandbox.process import free_port
 from tests.dictator.group import Group, fill
-from topology.model import Address, Topology
 
 QUICK: dict[str, Any] = {"connect_timeout": 0.5, "reply_timeout": 0.5, "resolve_timeout": 0.5, "follow_timeout": 20}
 

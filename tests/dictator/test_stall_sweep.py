@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dictator.bed import Bed, Outcome
+from tests.dictator.harness import Harness, Outcome
 from tests.dictator.proxy import Gate
 from tests.dictator.sweep import FLAVOURS, changes, parents, roles, sweeping, undisturbed
 from tests.dictator.zygote import Job
@@ -22,39 +22,39 @@ STALL = 0.5
 
 
 @pytest.fixture(params=FLAVOURS)
-def bed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bed]:
-    with Bed(tmp_path, request.param, settings={"pause_timeout": PAUSE}) as made:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    with Harness(tmp_path, request.param, settings={"pause_timeout": PAUSE}) as made:
         yield made
 
 
 @pytest.mark.timeout(600)
-def test_a_stall_beyond_the_pause_costs_no_write(bed: Bed) -> None:
+def test_a_stall_beyond_the_pause_costs_no_write(harness: Harness) -> None:
     """A sample: only the groups that change something."""
-    with sweeping("stall sweep", bed.flavour) as figures:
-        for at, after in itertools.product(changes(undisturbed(bed, "plain")), (False, True)):
-            figures.add(stall(bed, "plain", at, after=after)[0])
+    with sweeping("stall sweep", harness.flavour) as figures:
+        for at, after in itertools.product(changes(undisturbed(harness, "plain")), (False, True)):
+            figures.add(stall(harness, "plain", at, after=after)[0])
 
 
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("start", ["plain", "chained"])
-def test_a_stall_beyond_the_pause_costs_no_write_wherever_it_comes(bed: Bed, start: str) -> None:
-    with sweeping("stall sweep", bed.flavour) as figures:
+def test_a_stall_beyond_the_pause_costs_no_write_wherever_it_comes(harness: Harness, start: str) -> None:
+    with sweeping("stall sweep", harness.flavour) as figures:
         for after in (False, True):
             for at in itertools.count(1):
-                outcome, hit = stall(bed, start, at, after=after)
+                outcome, hit = stall(harness, start, at, after=after)
                 figures.add(outcome)
                 if not hit:
                     break
 
 
-def stall(bed: Bed, start: str, at: int, *, after: bool) -> tuple[Outcome, bool]:
+def stall(harness: Harness, start: str, at: int, *, after: bool) -> tuple[Outcome, bool]:
     """One run, and whether there was such a group to stand still at."""
-    bed.runs += 1
-    cast = roles(bed)
-    bed.arrange(parents(start, cast))
-    writers = bed.write(f"run:{bed.runs}", writers=2, interval=0.0002)
-    bed.grows(cast.source, writers.key)
+    harness.runs += 1
+    cast = roles(harness)
+    harness.arrange(parents(start, cast))
+    writers = harness.write(f"run:{harness.runs}", writers=2, interval=0.0002)
+    harness.grows(cast.source, writers.key)
     started: Future[Job] = Future()
 
     def stand_still() -> bool:
@@ -65,15 +65,15 @@ def stall(bed: Bed, start: str, at: int, *, after: bool) -> tuple[Outcome, bool]
         return True
 
     gate = Gate(at, after, stand_still)
-    bed.watch(gate)
-    job = bed.apply(bed.document(cast.target))
+    harness.watch(gate)
+    job = harness.apply(harness.document(cast.target))
     started.set_result(job)
     result = job.result()
-    bed.watch(None)
+    harness.watch(None)
     answers = [f"stalled at {gate.hit}", f"{result['status']} {result['told']}"]
-    bed.converge(bed.document(cast.target), answers)
-    run = f"{bed.flavour} {start} {at} {'after' if after else 'before'} {cast}"
-    outcome = bed.judge(run, cast.target, writers, answers)
+    harness.converge(harness.document(cast.target), answers)
+    run = f"{harness.flavour} {start} {at} {'after' if after else 'before'} {cast}"
+    outcome = harness.judge(run, cast.target, writers, answers)
     if result["status"] not in (200, 202, 503, 504):
         outcome = outcome.but(f"answered {result}")
     return outcome, bool(gate.hit)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from safe_redis.errors import NotCaughtUp, Unavailable
 from sandbox.process import wait_until
 from tests.dictator.group import PATIENCE, Group, fill
-from topology.errors import NotCaughtUp, Unavailable
 
 KEYS = 1000
 

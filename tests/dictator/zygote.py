@@ -23,13 +23,13 @@ from redis.exceptions import RedisError
 
 from dictator.apply import Dictator
 from dictator.settings import Settings
-from master import connect, pause_after
+from redis_counter.master import connect, pause_after
+from redis_counter.writer import Writer
+from safe_redis.errors import TopologyError
+from safe_redis.logs import LogSettings, configure
+from safe_redis.srv import Endpoint
+from safe_redis.topology import parse
 from sandbox.process import Process, wait_until
-from topology.errors import TopologyError
-from topology.logs import LogSettings, configure
-from topology.model import parse
-from topology.srv import Endpoint
-from writer import Writer
 
 PR_SET_PDEATHSIG = 1
 Result = dict[str, Any]
@@ -186,7 +186,7 @@ class Zygote:
         self._path = directory / "zygote.socket"
         argv = [sys.executable, "-m", "tests.dictator.zygote", str(self._path)]
         self._jobs: list[Job] = []
-        self.process = Process(argv, log=directory / "zygote.log", env={"PYTHONPATH": "redis-counter"})
+        self.process = Process(argv, log=directory / "zygote.log")
 
     def job(self, **request: Any) -> Job:
         """Starts a job."""

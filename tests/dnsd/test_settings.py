@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from dnsd.settings import Settings, read
+from safe_redis.errors import SettingsError
 from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
 from tests.dnsd.conftest import Dnsd, StartDnsd
-from topology.errors import SettingsError
 
 BAD = {
     "ttl": ({"TTL": "half"}, "TTL='half'"),

@@ -21,7 +21,7 @@ ALONE = {"dictator": 0, "dnsd": 1, "topology-observer": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ClusterState:
     """A host: where its node is published, that node's answer to ROLE, and where DNS says that the master is."""
 
     endpoint: str
@@ -81,19 +81,19 @@ class Cluster:
         """Whether that host's node is the master now, as defined, and DNS says so."""
         return _settled(self.seen(), master)
 
-    def seen(self) -> dict[str, Seen]:
+    def seen(self) -> dict[str, ClusterState]:
         """What there is to be seen on each host, by the name of its node."""
         with ThreadPoolExecutor() as pool:
             return dict(zip((host.name.lower() for host in self.hosts), pool.map(_look, self.hosts), strict=True))
 
 
-def _look(host: Host) -> Seen:
+def _look(host: Host) -> ClusterState:
     script = "docker port redis-1-node 6379; echo; docker exec redis-1-node redis-cli ROLE"
     port, _, role = host.run("sh", "-c", f"{{ {script}; }} 2>&1 || true").partition("\n\n")
-    return Seen(port.strip(), tuple(role.split()), host.lookup("master.redis-1.docker"))
+    return ClusterState(port.strip(), tuple(role.split()), host.lookup("master.redis-1.docker"))
 
 
-def _settled(seen: dict[str, Seen], wanted: str) -> bool:
+def _settled(seen: dict[str, ClusterState], wanted: str) -> bool:
     master = seen[wanted]
     host, _, port = master.endpoint.partition(":")
     return (

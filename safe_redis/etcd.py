@@ -14,8 +14,8 @@ import etcd
 import msgspec
 import urllib3
 
-from topology.errors import Rejected, SettingsError, StoreError
-from topology.settings import secret
+from safe_redis.errors import Rejected, SettingsError, StoreError
+from safe_redis.settings import secret
 
 R = TypeVar("R")
 
@@ -81,9 +81,9 @@ class Store:
 
     def get(self, key: str) -> Node | None:
         """The key's value, or None where there is no such key."""
-        return self.look(key)[0]
+        return self.get_with_index(key)[0]
 
-    def look(self, key: str) -> tuple[Node | None, int]:
+    def get_with_index(self, key: str) -> tuple[Node | None, int]:
         """The key's value, or None, and etcd's index: a watch from the next on misses nothing."""
 
         def read(client: etcd.Client) -> tuple[Node | None, int]:

@@ -18,12 +18,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from master import Master, NoMasterError, ask
-from stored import read
-from tally import Tally, join, tally
-from topology.logs import LogSettings
-from topology.srv import Resolver
-from writer import Report, Writer
+from redis_counter.master import Master, NoMasterError, ask
+from redis_counter.stored import read
+from redis_counter.tally import Tally, join, tally
+from redis_counter.writer import Report, Writer
+from safe_redis.logs import LogSettings
+from safe_redis.srv import Resolver
 
 LOOK_UP_TIMEOUT = 1.0
 Progress = Callable[[int], None]

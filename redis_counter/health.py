@@ -2,16 +2,12 @@
 
 import os
 import sys
-from pathlib import Path
 
 import msgspec
 
-# This folder is run, not imported, so Python looks for modules in here only; topology lies beside it.
-sys.path.append(str(Path(__file__).resolve().parent.parent))
-
-from counter import Settings, master_of
-from master import NoMasterError, ask
-from topology import settings
+from redis_counter.counter import Settings, master_of
+from redis_counter.master import NoMasterError, ask
+from safe_redis import settings
 
 PATIENCE = 0.1
 """Seconds after which one more failure is the last: the engine asks again soon."""

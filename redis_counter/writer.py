@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from redis.connection import Connection
 from redis.exceptions import RedisError, ResponseError
 
-from master import Master, NoMasterError, pause_after
-from tally import Outcomes
+from redis_counter.master import Master, NoMasterError, pause_after
+from redis_counter.tally import Outcomes
 
 
 @dataclass(frozen=True, slots=True)

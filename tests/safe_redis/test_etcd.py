@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from safe_redis.errors import Rejected, SettingsError, StoreError
+from safe_redis.etcd import Cleared, EtcdSettings, Node, Store
 from sandbox import binaries
 from sandbox.etcd import EtcdServer
 from sandbox.process import Process, free_port, wait_until
 from tests.proxy import Proxy
-from topology.errors import Rejected, SettingsError, StoreError
-from topology.etcd import Cleared, EtcdSettings, Node, Store
 
 BRIEF = EtcdSettings(etcd_timeout=0.3)
 
@@ -73,7 +73,7 @@ def test_children_are_the_values_right_below(store: Store) -> None:
 def test_the_index_of_a_look_is_where_a_watch_misses_nothing(store: Store) -> None:
     for key in ("/missing", "/there"):
         store.put("/there", "x")
-        _, index = store.look(key)
+        _, index = store.get_with_index(key)
         store.put("/elsewhere", "y")
         store.put(key, "first")
         store.put(key, "second")
@@ -87,7 +87,7 @@ def test_the_index_of_a_look_is_where_a_watch_misses_nothing(store: Store) -> No
 
 
 def test_a_watch_waits_for_what_comes(store: Store) -> None:
-    _, index = store.look("/a")
+    _, index = store.get_with_index("/a")
     with ThreadPoolExecutor() as pool:
         event = pool.submit(store.watch, "/a", index + 1, 10)
         store.put("/a", "value")
@@ -98,12 +98,12 @@ def test_a_watch_waits_for_what_comes(store: Store) -> None:
 
 def test_a_watch_ends_after_its_time(store: Store) -> None:
     store.put("/a", "value")
-    assert store.watch("/a", store.look("/a")[1] + 1, 0.2) is None
+    assert store.watch("/a", store.get_with_index("/a")[1] + 1, 0.2) is None
 
 
 def test_a_watch_tells_what_is_gone(store: Store) -> None:
     store.put("/a", "value")
-    _, index = store.look("/a")
+    _, index = store.get_with_index("/a")
     store.delete("/a")
     event = store.watch("/a", index + 1, 10)
     assert event is not None
@@ -112,7 +112,7 @@ def test_a_watch_tells_what_is_gone(store: Store) -> None:
 
 def test_a_watch_of_what_etcd_has_forgotten_is_told(store: Store) -> None:
     store.put("/a", "value")
-    _, index = store.look("/a")
+    _, index = store.get_with_index("/a")
     for number in range(1010):
         store.put("/elsewhere", str(number))
     with pytest.raises(Cleared, match=rf"etcd can't watch /a from {index} on"):

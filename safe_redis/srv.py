@@ -17,8 +17,8 @@ import dns.rdatatype
 import dns.resolver
 from dns.rdtypes.IN.SRV import SRV
 
-from topology.errors import SettingsError, Unresolved
-from topology.model import DEFAULT_PORT, Address
+from safe_redis.errors import SettingsError, Unresolved
+from safe_redis.topology import DEFAULT_PORT, Address
 
 log = logging.getLogger(__name__)
 

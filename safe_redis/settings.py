@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from topology.errors import SettingsError
+from safe_redis.errors import SettingsError
 
 S = TypeVar("S", bound=msgspec.Struct)
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN")

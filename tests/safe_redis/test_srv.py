@@ -13,12 +13,12 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from safe_redis.errors import SettingsError, Unresolved
+from safe_redis.srv import Endpoint, Resolver
+from safe_redis.topology import Address
 from sandbox.etcd import EtcdServer
 from sandbox.process import free_port
 from sandbox.skydns import SkyDns
-from topology.errors import SettingsError, Unresolved
-from topology.model import Address
-from topology.srv import Endpoint, Resolver
 
 
 @pytest.fixture(scope="module")

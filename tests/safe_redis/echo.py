@@ -1,14 +1,13 @@
 """A web service that answers a PUT with the topology that it understood, or as its name says."""
 
 import os
-import sys
 
 from flask import Flask, Response
 
-from topology.errors import Refused
-from topology.model import Topology
-from topology.settings import read
-from topology.web import WebSettings, one_put, serve, text
+from safe_redis.errors import Refused
+from safe_redis.settings import read
+from safe_redis.topology import Topology
+from safe_redis.web import WebSettings, document_app, serve, text
 
 
 def create() -> Flask:
@@ -21,9 +20,8 @@ def create() -> Flask:
             raise RuntimeError("the reason stays in the log")
         return text(" ".join(map(str, topology.instances)))
 
-    return one_put("echo", "/echo", put)
+    return document_app("echo", "/echo", put)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - run by its path, from the root
-    serve("tests.topology.echo:create()", read(WebSettings, os.environ), threads=4)
+    serve("tests.safe_redis.echo:create()", read(WebSettings, os.environ), threads=4)

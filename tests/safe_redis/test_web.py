@@ -23,7 +23,7 @@ class Echo:
         self.port = free_port()
         self.bind = bind
         env = {"PORT": str(self.port), "BIND": bind, "PYTHONPATH": "."}
-        self.process = Process([sys.executable, "-m", "tests.topology.echo"], log=log, env=env)
+        self.process = Process([sys.executable, "-m", "tests.safe_redis.echo"], log=log, env=env)
 
     def request(
         self, method: str, path: str, body: bytes | Iterator[bytes] | None = None, timeout: float = 30

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topology.errors import DocumentError
-from topology.model import Address, Topology, parse
+from safe_redis.errors import DocumentError
+from safe_redis.topology import Address, Topology, parse
 
 
 def document(master: Any, *slaves: Any) -> bytes:

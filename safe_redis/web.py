@@ -14,9 +14,9 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from topology.errors import SettingsError, TopologyError
-from topology.logs import LogSettings
-from topology.model import MAX_BYTES, Topology, parse
+from safe_redis.errors import SettingsError, TopologyError
+from safe_redis.logs import LogSettings
+from safe_redis.topology import MAX_BYTES, Topology, parse
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def text(body: str, status: int = 200) -> Response:
     return Response(f"{line}\n".encode(errors="backslashreplace"), status=status, mimetype="text/plain")
 
 
-def one_put(name: str, path: str, put: Callable[[Topology], Response]) -> Flask:
+def document_app(name: str, path: str, put: Callable[[Topology], Response]) -> Flask:
     """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives."""
     app = Flask(name, static_folder=None)
     # a body that is sent in chunks is cut off at this length without a word: one more byte tells

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from topology.errors import DocumentError
+from safe_redis.errors import DocumentError
 
 DEFAULT_PORT = 6379
 MAX_BYTES = 1 << 20

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import redis
 
+from redis_counter.tally import Outcomes, Tally, tally
 from sandbox.process import wait_until
 from sandbox.redis import RedisServer
-from tally import Outcomes, Tally, tally
 from tests.dictator.proxy import Gate, Proxy
 from tests.dictator.zygote import Job, Result, Zygote
 
@@ -50,7 +50,7 @@ class Outcome:
 
 
 @dataclass
-class Bed:
+class Harness:
     """A context manager: the servers a, b and c of one flavour, their proxies, and the zygote."""
 
     directory: Path

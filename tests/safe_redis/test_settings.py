@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from topology.errors import SettingsError
-from topology.settings import read, secret
+from safe_redis.errors import SettingsError
+from safe_redis.settings import read, secret
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

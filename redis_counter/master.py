@@ -12,8 +12,8 @@ from redis.connection import Connection
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from topology.errors import Unresolved
-from topology.srv import Endpoint, Resolver
+from safe_redis.errors import Unresolved
+from safe_redis.srv import Endpoint, Resolver
 
 T = TypeVar("T")
 

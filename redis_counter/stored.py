@@ -3,7 +3,7 @@
 from redis.connection import Connection
 from redis.exceptions import ReadOnlyError
 
-from master import ask_at_once
+from redis_counter.master import ask_at_once
 
 CHUNK = 1_000_000
 """Entries read at once. A master that moves between two chunks has the reading begin anew: few chunks are best."""

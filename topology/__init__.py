@@ -1,1 +1,0 @@
-"""What the services share: the document, SRV look-ups, etcd, errors, and the one-PUT web app."""
