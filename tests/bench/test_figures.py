@@ -47,6 +47,6 @@ def test_the_last_line_holds_names_and_values() -> None:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_explains_itself(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, f"bench/{script}.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", f"bench.{script}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "--quick" in done.stdout

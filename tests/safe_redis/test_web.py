@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 class Echo:
-    """tests/topology/echo.py as a process."""
+    """tests/safe_redis/echo.py as a process."""
 
     def __init__(self, log: Path, bind: str = "127.0.0.1") -> None:
         self.port = free_port()
