@@ -70,13 +70,22 @@ class Process:
     """A command that can be started, stopped, killed and paused over and over.
 
     `env` is added to a clean base (PATH, HOME and the like): what the caller's shell happens to
-    export must not configure a service. The working directory is the repository's root.
+    export must not configure a service. The working directory is the repository's root. stop()
+    sends SIGTERM again every `ask_every` seconds: some servers refuse it at times and forget it.
     """
 
-    def __init__(self, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        ask_every: float | None = None,
+    ) -> None:
         self.argv = list(argv)
         self.log = log
         self.env = dict(env or {})
+        self._ask_every = ask_every
         self._child: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -127,12 +136,22 @@ class Process:
         if self._child is None or not self.running:
             return
         self.resume()
+        deadline = time.monotonic() + timeout
+        while not self._ends(deadline):
+            if time.monotonic() >= deadline:
+                self.kill()
+                raise ProcessError(self.told(f"ignored SIGTERM for {timeout:g} s, killed"))
+
+    def _ends(self, deadline: float) -> bool:
+        if self._child is None:
+            return True
         self._child.terminate()
+        left = max(0.0, deadline - time.monotonic())
         try:
-            self._child.wait(timeout)
+            self._child.wait(left if self._ask_every is None else min(left, self._ask_every))
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise ProcessError(self.told(f"ignored SIGTERM for {timeout:g} s, killed")) from None
+            return False
+        return True
 
     def kill(self) -> None:
         """SIGKILL to it and its own children, as a container engine would."""

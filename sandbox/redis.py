@@ -49,7 +49,8 @@ class RedisServer(Server):
 
     def _process(self) -> Process:
         argv = [self._binary, self._config_file, "--port", str(self.port)]
-        return Process([str(word) for word in argv], log=self.directory / "log")
+        # it refuses SIGTERM while it writes its first append-only file after a full copy
+        return Process([str(word) for word in argv], log=self.directory / "log", ask_every=1)
 
     @property
     def address(self) -> str:

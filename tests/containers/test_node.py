@@ -142,6 +142,18 @@ def test_docker_stop_under_load_loses_nothing(cluster: Cluster) -> None:
     cluster.wait_converged("core-01")
 
 
+def test_docker_stop_ends_a_slave_that_writes_its_first_append_only_file(start: Start) -> None:
+    """Redis refuses SIGTERM then and forgets it; the node goes on asking."""
+    master = start("stop-master")
+    redis(master, "eval", "for i = 1, 200 do redis.call('SET', i, i) end", "0")
+    slave = start("stop-slave", server=("--rdb-key-save-delay", "10000"))
+    redis(slave, "replicaof", inspect(master)["NetworkSettings"]["IPAddress"], "6379")
+    wait_until(lambda: "aof_rewrite_in_progress:1" in redis(slave, "info", "persistence"), "it writes the file", 30)
+    docker("stop", "--time", "50", slave)
+    assert inspect(slave)["State"]["ExitCode"] == 0
+    assert "can't exit" in docker("logs", slave), "it was asked while it could not end"
+
+
 def test_prepare_volumes_stays_running_until_it_is_stopped(images: None) -> None:
     name = "safe-redis-containers-node-stay"
     docker("run", "--detach", "--name", name, "--no-healthcheck", IMAGE, "prepare-volumes", "-r", "/data:700:999:999")

@@ -52,6 +52,23 @@ def test_wipe_loses_the_data_and_keeps_the_config(start_redis: StartRedis) -> No
     assert server.client().config_get("maxmemory") == {"maxmemory": "123456789"}
 
 
+@pytest.mark.parametrize("flavour", ["redis-6.2", "redis-7.0"])
+def test_stops_in_good_order_while_it_writes_its_first_append_only_file(start_redis: StartRedis, flavour: str) -> None:
+    """Redis refuses SIGTERM then and forgets it, so that one SIGTERM would not be enough."""
+    master = start_redis("master", flavour=flavour)
+    master.client().mset({f"key:{number}": "value" for number in range(200)})
+    slow = {"appendonly": "yes", "rdb-key-save-delay": "10000"}
+    slave = start_redis("slave", flavour=flavour, config=slow)
+    slave.client().replicaof(master.host, master.port)
+    wait_until(lambda: slave.client().info("persistence")["aof_rewrite_in_progress"] == 1, "it writes the file", 30)
+    slave.stop()
+    assert "can't exit" in slave.process.log.read_text(), "it was asked while it could not end"
+    assert slave.process.returncode == 0
+    master.kill()
+    slave.start()
+    assert slave.client().dbsize() == 200
+
+
 def test_listens_on_ipv6(start_redis: StartRedis) -> None:
     server = start_redis(host="::1")
     assert server.address == f"[::1]:{server.port}"
