@@ -7,7 +7,7 @@ import msgspec
 
 from safe_redis import settings
 from safe_redis.errors import SettingsError
-from safe_redis.etcd import EtcdSettings, Store
+from safe_redis.etcd import EtcdSettings, Store, connect
 from safe_redis.topology import is_name
 from safe_redis.web import WebSettings
 
@@ -55,8 +55,8 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, Store]:
 
 def _store(etcd: StoreSettings) -> Store:
     if etcd.etcd_peers or not etcd.etcd_port_4001_tcp_addr:
-        return Store(etcd.etcd_peers or (DEFAULT_MEMBER,), etcd, "ETCD_PEERS")
+        return connect(etcd.etcd_peers or (DEFAULT_MEMBER,), etcd, "ETCD_PEERS")
     host = etcd.etcd_port_4001_tcp_addr
     host = f"[{host}]" if ":" in host else host
     scheme = "https" if etcd.etcd_ca_file or etcd.etcd_cert_file else "http"
-    return Store((f"{scheme}://{host}:{etcd.etcd_port_4001_tcp_port}",), etcd, "ETCD_PORT_4001_TCP_ADDR")
+    return connect((f"{scheme}://{host}:{etcd.etcd_port_4001_tcp_port}",), etcd, "ETCD_PORT_4001_TCP_ADDR")

@@ -1,6 +1,6 @@
 """A few requests to etcd's v2 API over plain HTTP.
 
-Apart from safe_redis/etcd.py on purpose: a stand-in that shared the product's client would share
+Apart from safe_redis/etcd on purpose: a stand-in that shared the product's client would share
 its mistakes, too.
 """
 

@@ -9,7 +9,7 @@ import msgspec
 
 from safe_redis import settings
 from safe_redis.errors import SettingsError
-from safe_redis.etcd import EtcdSettings, Store
+from safe_redis.etcd import EtcdSettings, Store, connect
 from safe_redis.logs import LogSettings
 
 DEFAULT_MEMBER = "http://127.0.0.1:4001"
@@ -77,9 +77,9 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, Store]:
     """The settings, and the store that they lead to; SettingsError names the variable."""
     etcd = settings.read(StoreSettings, environ)
     if etcd.etcd_machines:
-        store = Store(etcd.etcd_machines, etcd, "ETCD_MACHINES")
+        store = connect(etcd.etcd_machines, etcd, "ETCD_MACHINES")
     else:
-        store = Store(etcd.etcd_peers or (DEFAULT_MEMBER,), etcd, "ETCD_PEERS")
+        store = connect(etcd.etcd_peers or (DEFAULT_MEMBER,), etcd, "ETCD_PEERS")
     return settings.read(Settings, environ), store
 
 

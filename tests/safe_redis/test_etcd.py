@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from safe_redis.errors import Rejected, SettingsError, StoreError
-from safe_redis.etcd import Cleared, EtcdSettings, Node, Store
+from safe_redis.etcd import Cleared, EtcdSettings, Node, Store, connect
 from sandbox import binaries
 from sandbox.etcd import EtcdServer
 from sandbox.process import Process, free_port, wait_until
@@ -25,7 +25,7 @@ BRIEF = EtcdSettings(etcd_timeout=0.3)
 
 @pytest.fixture
 def store(etcd: EtcdServer) -> Store:
-    return Store((etcd.url,), EtcdSettings())
+    return connect((etcd.url,), EtcdSettings())
 
 
 def test_writes_reads_and_deletes(store: Store) -> None:
@@ -58,6 +58,70 @@ def test_keys_and_values_may_hold_any_character(store: Store, name: str) -> None
     assert found.key == f"/dir/{name}"
     store.delete(f"/dir/{name}")
     assert store.children("/dir") == {}
+
+
+def test_a_write_returns_the_index_that_a_read_gives(store: Store) -> None:
+    first = store.put("/a", "1")
+    second = store.put("/a", "2")
+    assert second > first
+    assert store.get("/a") == Node("/a", "2", second)
+
+
+def test_a_swap_writes_only_what_nobody_else_has_written(store: Store) -> None:
+    index = store.put("/a", "1")
+    store.put("/elsewhere", "x")
+    swapped = store.swap("/a", "2", None, index)
+    assert swapped is not None
+    assert store.get("/a") == Node("/a", "2", swapped)
+    assert store.swap("/a", "3", None, index) is None
+    assert store.get("/a") == Node("/a", "2", swapped)
+
+
+def test_a_swap_from_nothing_writes_only_a_new_key(store: Store) -> None:
+    index = store.swap("/a", "1", 50, 0)
+    node = store.get("/a")
+    assert node is not None
+    assert (node.value, node.index) == ("1", index)
+    assert node.ttl is not None
+    assert store.swap("/a", "2", None, 0) is None
+    store.delete("/a")
+    assert store.swap("/a", "3", None, node.index) is None
+    assert store.get("/a") is None
+
+
+def test_one_of_many_swaps_wins(store: Store) -> None:
+    index = store.put("/a", "0")
+    with ThreadPoolExecutor(8) as pool:
+        indexes = list(pool.map(lambda number: store.swap("/a", str(number), None, index), range(1, 9)))
+    winners = [(number, new) for number, new in enumerate(indexes, 1) if new is not None]
+    assert len(winners) == 1
+    number, new = winners[0]
+    assert store.get("/a") == Node("/a", str(number), new)
+
+
+def test_a_swap_that_may_have_been_made_is_not_sent_to_another_member(etcd: EtcdServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = connect((f"http://127.0.0.1:{silent.getsockname()[1]}", etcd.url), BRIEF)
+        with pytest.raises(StoreError, match=r"etcd failed to swap /a: .*timed out"):
+            store.swap("/a", "1", None, 0)
+    assert store.get("/a") is None
+    store = connect((f"http://127.0.0.1:{free_port()}", etcd.url), BRIEF)
+    assert store.swap("/a", "2", None, 0) is not None
+
+
+def test_each_read_gives_the_cluster_id(store: Store, etcd: EtcdServer, tmp_path: Path) -> None:
+    other = EtcdServer(tmp_path / "other")
+    other.start()
+    try:
+        index = store.put("/a", "value")
+        event = store.watch("/a", index, 10)
+        assert event is not None
+        clusters = [event.cluster, store.read("/a").cluster, store.read("/none").cluster]
+        clusters += [store.read_children(key).cluster for key in ("/", "/a", "/none")]
+        assert len(set(clusters)) == 1
+        assert connect((other.url,), EtcdSettings()).read("/a").cluster not in {"", *clusters}
+    finally:
+        other.kill()
 
 
 def test_children_are_the_values_right_below(store: Store) -> None:
@@ -151,7 +215,7 @@ def hang(etcd: EtcdServer, store: Store) -> None:
 
 
 def test_an_etcd_that_hangs_is_given_up_in_time(etcd: EtcdServer) -> None:
-    store = Store((etcd.url,), BRIEF)
+    store = connect((etcd.url,), BRIEF)
     store.put("/a", "before")
     hang(etcd, store)
     with pytest.raises(StoreError, match=r"etcd failed to read /a: .*timed out"):
@@ -165,12 +229,12 @@ def test_an_etcd_that_hangs_is_given_up_in_time(etcd: EtcdServer) -> None:
 def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on(etcd: EtcdServer) -> None:
     way = Proxy(etcd.port)
     try:
-        store = Store((f"http://127.0.0.1:{way.port}", etcd.url), BRIEF)
+        store = connect((f"http://127.0.0.1:{way.port}", etcd.url), BRIEF)
         store.put("/a", "1")
         way.cut()
         store.put("/a", "2")
         way.heal()
-        hang(etcd, Store((etcd.url,), BRIEF))
+        hang(etcd, connect((etcd.url,), BRIEF))
         with pytest.raises(StoreError, match=rf"{etcd.url}: .*; http://127.0.0.1:{way.port}: "):
             store.put("/a", "3")
         etcd.resume()
@@ -181,13 +245,13 @@ def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on
 
 def test_every_member_that_failed_is_named() -> None:
     with pytest.raises(StoreError, match=r"http://127.0.0.1:1: .*; http://127.0.0.1:2: "):
-        Store(("http://127.0.0.1:1", "127.0.0.1:2"), BRIEF).get("/a")
+        connect(("http://127.0.0.1:1", "127.0.0.1:2"), BRIEF).get("/a")
 
 
 @pytest.mark.parametrize("method", ["get", "delete", "put"])
 def test_nothing_is_sent_twice(method: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        store = Store((f"http://127.0.0.1:{silent.getsockname()[1]}",), BRIEF)
+        store = connect((f"http://127.0.0.1:{silent.getsockname()[1]}",), BRIEF)
         with pytest.raises(StoreError, match=r"timed out"):
             getattr(store, method)("/a", *(["value"] if method == "put" else []))
         silent.setblocking(False)  # noqa: FBT003 - its only argument
@@ -202,7 +266,7 @@ def test_nothing_is_sent_twice(method: str) -> None:
 
 
 def test_many_threads_may_use_it_while_etcd_comes_and_goes(etcd: EtcdServer) -> None:
-    store = Store((f"http://127.0.0.1:{free_port()}", etcd.url), EtcdSettings())
+    store = connect((f"http://127.0.0.1:{free_port()}", etcd.url), EtcdSettings())
     started = threading.Barrier(9)
 
     def write(number: int) -> None:
@@ -221,12 +285,12 @@ def test_many_threads_may_use_it_while_etcd_comes_and_goes(etcd: EtcdServer) -> 
 @pytest.mark.parametrize("url", ["", "ftp://a", "http://", "http://a:b", "http://a:99999", "http://a/v2", "//"])
 def test_a_bad_member_is_named(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^ETCD_MACHINES="):
-        Store((url,), EtcdSettings(), "ETCD_MACHINES")
+        connect((url,), EtcdSettings(), "ETCD_MACHINES")
 
 
 def test_there_must_be_a_member() -> None:
     with pytest.raises(SettingsError, match=r"ETCD_PEERS names no etcd member"):
-        Store((), EtcdSettings())
+        connect((), EtcdSettings())
 
 
 def openssl(*arguments: str) -> None:
@@ -268,13 +332,13 @@ def secure(tmp_path: Path, certificates: Path) -> Iterator[str]:
 
 def test_talks_tls_with_a_client_certificate(secure: str, certificates: Path) -> None:
     ca, cert, key = (str(certificates / name) for name in ("ca.pem", "cert.pem", "key.pem"))
-    store = Store((secure,), EtcdSettings(etcd_ca_file=ca, etcd_cert_file=cert, etcd_key_file=key))
+    store = connect((secure,), EtcdSettings(etcd_ca_file=ca, etcd_cert_file=cert, etcd_key_file=key))
     store.put("/a", "value")
     assert store.children("/").keys() == {"a"}
     with pytest.raises(StoreError, match=r"(?i)certificate"):
-        Store((secure,), EtcdSettings(etcd_cert_file=cert, etcd_key_file=key)).get("/a")
+        connect((secure,), EtcdSettings(etcd_cert_file=cert, etcd_key_file=key)).get("/a")
     with pytest.raises(StoreError):
-        Store((secure,), EtcdSettings(etcd_ca_file=ca)).get("/a")
+        connect((secure,), EtcdSettings(etcd_ca_file=ca)).get("/a")
 
 
 def test_basic_auth_with_a_password_of_a_file(etcd: EtcdServer, tmp_path: Path) -> None:
@@ -290,8 +354,8 @@ def test_basic_auth_with_a_password_of_a_file(etcd: EtcdServer, tmp_path: Path) 
     admin("roles/guest", {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}})
     file = tmp_path / "password"
     file.write_text("pass\n")
-    Store((etcd.url,), EtcdSettings(etcd_username="root", etcd_password_file=str(file))).put("/a", "value")
+    connect((etcd.url,), EtcdSettings(etcd_username="root", etcd_password_file=str(file))).put("/a", "value")
     for settings in (EtcdSettings(), EtcdSettings(etcd_username="root", etcd_password="wrong")):
         with pytest.raises(StoreError, match=r"/a") as error:
-            Store((etcd.url,), settings).put("/a", "value")
+            connect((etcd.url,), settings).put("/a", "value")
         assert "wrong" not in str(error.value)
