@@ -29,6 +29,5 @@ def configure(settings: LogSettings) -> None:
         formatter = JsonFormatter(FIELDS, rename_fields={"levelname": "level"}, timestamp="time")
     handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    # these tell every failed request that safe_redis.etcd tells, too, and at DEBUG every byte
-    logging.getLogger("etcd").setLevel(logging.CRITICAL)
+    # it logs every failed request that safe_redis.etcd reports too, and at DEBUG every byte
     logging.getLogger("urllib3").setLevel(logging.ERROR)

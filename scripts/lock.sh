@@ -31,6 +31,6 @@ lock() {
 
 mkdir -p locks
 lock dev "$@"
-for program in dictator dnsd topology-observer redis-counter; do
+for program in dictator dnsd topology-observer registrar redis-counter; do
     lock "$program" --constraint locks/dev.txt "$@"
 done

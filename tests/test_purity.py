@@ -15,7 +15,7 @@ PURE = {
     "dictator/plan.py": (ROOT, "dictator.plan"),
     "redis_counter/tally.py": (ROOT, "redis_counter.tally"),
 }
-IMPURE = ("redis", "etcd", "urllib3", "dns", "flask", "gunicorn", "http", "socket", "ssl", "subprocess", "asyncio")
+IMPURE = ("redis", "docker", "urllib3", "dns", "flask", "gunicorn", "http", "socket", "ssl", "subprocess", "asyncio")
 
 
 def imported(folder: Path, module: str) -> set[str]:

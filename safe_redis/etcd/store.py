@@ -1,4 +1,4 @@
-"""What a store of keys offers, whichever of etcd's APIs is behind it. Pure: no I/O, no clock."""
+"""What a store of keys offers, whichever of etcd's APIs is behind it."""
 
 from typing import Protocol
 

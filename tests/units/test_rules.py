@@ -224,7 +224,7 @@ def test_writes_no_trigger_where_nothing_is_new(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("dictator", dictator.settings.Settings.__struct_fields__),
+        ("dictator", ("cluster", *dictator.settings.Settings.__struct_fields__)),
         ("dnsd", dnsd.settings.Settings.__struct_fields__ + dnsd.settings.StoreSettings.__struct_fields__),
         (
             "topology-observer",
