@@ -1,16 +1,15 @@
 """A cell of the comparison: instances, and one way to make another of them the master; and the dictator's cell."""
 
-import sys
 from abc import ABC, abstractmethod
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import msgspec
 
 from bench.resp import Connection
-from sandbox.process import Process, free_port, wait_until
+from sandbox.process import wait_until
 from sandbox.redis import RedisServer
+from sandbox.web import WebServer
 
 HOST = "127.0.0.1"
 # as in the image of the nodes; the same for all cells
@@ -109,27 +108,26 @@ class Dictator(Cell):
 
     def __init__(self, directory: Path, instances: int = 3) -> None:
         super().__init__(directory, instances)
-        self.port = free_port()
-        env = {"BIND": HOST, "PORT": str(self.port), "NAMESERVERS": HOST}
-        self.process = Process([sys.executable, "-m", "dictator"], log=directory / "dictator.log", env=env)
+        self.service = WebServer("dictator", directory / "dictator.log", {"NAMESERVERS": HOST})
         self.receipt: dict[str, Any] = {}
 
     def start(self) -> None:
         """The instances, and the service."""
-        self.process.start()
+        self.service.start(wait=False)
         super().start()
-        self.process.wait_until(self._answers, "the dictator answers", 20)
+        self.service.wait_ready()
 
     def stop(self) -> None:
         """All of them."""
-        self.process.kill()
+        self.service.kill()
         super().stop()
 
     def switch(self, new: int) -> None:
         """One request; its receipt is kept."""
-        status, body = self._request("PUT", "/master", self.document(new))
+        headers = {"Accept": "application/json"}
+        status, body, _ = self.service.request("PUT", "/master", self.document(new), headers=headers)
         if status not in (200, 202):
-            raise RuntimeError(f"the dictator answered {status}: {body.decode()}")
+            raise RuntimeError(f"the dictator answered {status}: {body}")
         self.receipt = msgspec.json.decode(body)
         self.master = new
 
@@ -137,18 +135,3 @@ class Dictator(Cell):
         """The topology with that master."""
         found = [{"address": host, "port": port} for host, port in self.addresses]
         return msgspec.json.encode({"master": found[master], "slaves": found[:master] + found[master + 1 :]})
-
-    def _request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        connection = HTTPConnection(HOST, self.port, timeout=60)
-        try:
-            connection.request(method, path, body, {"Accept": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def _answers(self) -> bool:
-        try:
-            return self._request("GET", "/healthz")[0] == 200
-        except OSError:
-            return False

@@ -11,7 +11,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from bench.cells import HOST, Dictator
 from bench.floor import Bare
 from bench.load import Load, Order, judged, window
 from sandbox.etcd import EtcdServer
-from sandbox.process import Process, free_port
+from sandbox.web import WebServer
 
 SLAVES = (2, 10, 50)
 HEADS = (
@@ -113,43 +112,19 @@ def _dns(directory: Path, slaves: int, count: int) -> list[float]:
         for number, name in enumerate(names):
             record = json.dumps({"host": HOST, "port": 1024 + number})
             etcd.keys.put(f"/skydns/docker/redis-1/{name}", record)
-        port = free_port()
-        env = {"BIND": HOST, "PORT": str(port), "PUBLISH_DOMAIN": "redis-1.docker", "ETCD_PEERS": etcd.url}
-        dnsd = Process([sys.executable, "-m", "dnsd"], log=directory / "dnsd.log", env=env)
-        dnsd.start()
-        try:
-            dnsd.wait_until(lambda: _well(port), "dnsd answers", 20)
+        env = {"PUBLISH_DOMAIN": "redis-1.docker", "ETCD_PEERS": etcd.url}
+        with WebServer("dnsd", directory / "dnsd.log", env) as dnsd:
             return [
-                _timed(lambda turn=turn: _put(port, names[turn:] + names[:turn]))
+                _timed(lambda turn=turn: _put(dnsd, names[turn:] + names[:turn]))
                 for turn in (number % len(names) for number in range(count))
             ]
-        finally:
-            dnsd.kill()
 
 
-def _well(port: int) -> bool:
-    try:
-        return _request(port, "GET", "/healthz") == 200
-    except OSError:
-        return False
-
-
-def _put(port: int, names: Sequence[str]) -> None:
+def _put(dnsd: WebServer, names: Sequence[str]) -> None:
     master, *slaves = ({"address": f"{name}.redis-1.docker"} for name in names)
-    status = _request(port, "PUT", "/dns", json.dumps({"master": master, "slaves": slaves}))
+    status, body, _ = dnsd.request("PUT", "/dns", json.dumps({"master": master, "slaves": slaves}))
     if status != 200:
-        raise RuntimeError(f"dnsd answered {status}")
-
-
-def _request(port: int, method: str, path: str, body: str | None = None) -> int:
-    connection = HTTPConnection(HOST, port, timeout=60)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
+        raise RuntimeError(f"dnsd answered {status}: {body}")
 
 
 def _timed(do: Any) -> float:

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from sandbox.process import Process, ProcessError, free_port
 from sandbox.server import Server
-from sandbox.unit import HOST, Surroundings, Unit
+from sandbox.unit import Surroundings, Unit
+from sandbox.web import Answer, WebServer
 
 
 class WebService(Unit):
@@ -17,26 +17,23 @@ class WebService(Unit):
         service = f"redis-1-{name}"
         super().__init__(name, service, f"sandbox:{service}:8080", around)
         self.env: dict[str, str] = {}
-        self._log = directory / "log"
+        self._web = WebServer(name, directory / "log")
         self.renew()
 
     @property
     def url(self) -> str:
-        """Of the latest start."""
-        return f"http://{HOST}:{self.port}"
+        """The URL of the latest start."""
+        return self._web.url
 
     def renew(self) -> None:
-        """A new port to listen on."""
+        """Give the next start a new port and the environment as it is now."""
         self.port = free_port()
-        env = self.env | {"BIND": HOST, "PORT": str(self.port)}
-        self.process = Process([sys.executable, "-m", self.name], log=self._log, env=env)
+        self._web.listen(self.port, self.env)
+        self.process = self._web.process
 
     def answers(self) -> bool:
-        """Whether it says that it is well."""
-        try:
-            return self.request("GET", "/healthz", timeout=1)[0] == 200
-        except (OSError, HTTPException):
-            return False
+        """Whether /healthz answers 200."""
+        return self._web.answers()
 
     def request(
         self,
@@ -46,15 +43,9 @@ class WebService(Unit):
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 60,
-    ) -> tuple[int, str]:
-        """Status and body of its answer; raises what http.client raises where none comes."""
-        connection = HTTPConnection(HOST, self.port, timeout=timeout)
-        try:
-            connection.request(method, path, body, dict(headers or {}))
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+    ) -> Answer:
+        """See sandbox.web.request."""
+        return self._web.request(method, path, body, headers=headers, timeout=timeout)
 
 
 class Observer(Server):

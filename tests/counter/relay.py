@@ -1,86 +1,81 @@
-"""Relays in front of a real redis that do to a client what a server under a switch may do, at a chosen moment."""
+"""Proxies in front of a real redis that do to a client what a server may do during a switch, at a chosen moment."""
 
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Literal
 
+from sandbox.proxy import Conversation, Proxy, Start
 from sandbox.redis import RedisServer
 
 
-class Relay:
-    """Hands each request on, and its answer back. One client at a time."""
-
-    def __init__(self, behind: RedisServer) -> None:
-        self.behind = behind
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-
-    def serve(self) -> None:
-        """Take clients, one after the other, until closed."""
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                with client, socket.create_connection((self.behind.host, self.behind.port)) as server:
-                    self.opened()
-                    while request := client.recv(65536):
-                        server.sendall(request)
-                        answer = self.answer(request, server.recv(65536))
-                        if not answer:
-                            break
-                        client.sendall(answer)
-
-    def opened(self) -> None:
-        """A client has come."""
-
-    def answer(self, request: bytes, answer: bytes) -> bytes:
-        """What the client gets to hear; nothing hangs up on it."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Take no more clients."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-
-class Liar(Relay):
-    """Betrays the write with the number `at`: redis gets it, but its client isn't told so."""
-
-    def __init__(self, behind: RedisServer, at: int, betrayal: Literal["refuse", "hang up"]) -> None:
-        super().__init__(behind)
-        self._at = at
-        self._betrayal = betrayal
-        self._writes = 0
-
-    def answer(self, request: bytes, answer: bytes) -> bytes:
-        """As it came, but for the one write."""
-        self._writes += b"RPUSH" in request
-        if b"RPUSH" not in request or self._writes != self._at:
-            return answer
-        return b"" if self._betrayal == "hang up" else b"-READONLY You can't write against a read only replica.\r\n"
-
-
-class Fickle(Relay):
-    """Is master when a client comes, and a slave once it has answered its first request."""
-
-    def opened(self) -> None:
-        """Become master."""
-        self.behind.client().replicaof("NO", "ONE")
-
-    def answer(self, request: bytes, answer: bytes) -> bytes:
-        """As it came; then become a slave."""
-        self.behind.client().replicaof("127.0.0.1", "0")
-        return answer
-
-
 @contextmanager
-def serving(relay: Relay) -> Iterator[Relay]:
-    """The relay serves while the test runs."""
-    thread = threading.Thread(target=relay.serve)
-    thread.start()
+def in_front_of(server: RedisServer, conversation: Start) -> Iterator[Proxy]:
+    """A proxy to the server while the test runs."""
+    proxy = Proxy(server.port, server.host, conversation)
     try:
-        yield relay
+        yield proxy
     finally:
-        relay.close()
-        thread.join(5)
+        proxy.cut()
+
+
+class Liar:
+    """Falsifies the reply to one write: redis executes write number `at`, but the client isn't told so."""
+
+    def __init__(self, at: int, how: Literal["refuse", "hang up"]) -> None:
+        self._at = at
+        self._how = how
+        self._writes = 0
+        self._due = False
+
+    def saw(self, request: bytes) -> None:
+        """Count the writes; one writer waits for each reply before it sends the next request."""
+        if b"RPUSH" in request:
+            self._writes += 1
+            self._due = self._writes == self._at
+
+    def falsify(self, reply: bytes) -> bytes:
+        """Return the reply that the client gets."""
+        if not self._due:
+            return reply
+        self._due = False
+        return b"" if self._how == "hang up" else b"-READONLY You can't write against a read only replica.\r\n"
+
+    def conversation(self, client: socket.socket, server: socket.socket) -> Conversation:
+        """Apply it to a connection."""
+        return _Lying(self, client, server)
+
+
+class _Lying(Conversation):
+    def __init__(self, liar: Liar, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(client, server)
+        self._liar = liar
+
+    def request(self, chunk: bytes) -> bytes:
+        self._liar.saw(chunk)
+        return chunk
+
+    def reply(self, chunk: bytes) -> bytes:
+        return self._liar.falsify(chunk)
+
+
+class Fickle:
+    """The server is a master when a client connects, and a slave once it has answered the first request."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+
+    def conversation(self, client: socket.socket, server: socket.socket) -> Conversation:
+        """Make the server a master."""
+        self._server.client().replicaof("NO", "ONE")
+        return _Demoting(self._server, client, server)
+
+
+class _Demoting(Conversation):
+    def __init__(self, redis: RedisServer, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(client, server)
+        self._redis = redis
+
+    def reply(self, chunk: bytes) -> bytes:
+        self._redis.client().replicaof("127.0.0.1", "0")
+        return chunk

@@ -18,7 +18,7 @@ from sandbox.process import ROOT, free_port, wait_until
 from sandbox.redis import RedisServer
 from tests.conftest import StartRedis
 from tests.counter.conftest import COMMAND, KEY, Cluster, Count, counting
-from tests.counter.relay import Fickle, Liar, serving
+from tests.counter.relay import Fickle, Liar, in_front_of
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_slave_is_not_what_the_writes_are_compared_with(redis: RedisServer) ->
 def test_a_master_that_moves_after_each_answer_can_be_compared_with(
     count: Count, cluster: Cluster, redis: RedisServer
 ) -> None:
-    with serving(Fickle(redis)) as fickle:
+    with in_front_of(redis, Fickle(redis).conversation) as fickle:
         cluster.publish("127.0.0.1", fickle.port)
         result = count(COUNTER_COUNT=20, COUNTER_PATIENCE=2)
     assert result.returncode == 0, result.stderr
@@ -136,7 +136,7 @@ def test_a_value_stored_twice_is_reported(cluster: Cluster, redis: RedisServer) 
 
 
 def test_a_refused_write_that_is_there_is_a_phantom(count: Count, cluster: Cluster, redis: RedisServer) -> None:
-    with serving(Liar(redis, at=7, betrayal="refuse")) as liar:
+    with in_front_of(redis, Liar(7, "refuse").conversation) as liar:
         cluster.publish("127.0.0.1", liar.port)
         result = count(COUNTER_COUNT=30)
     assert tallied(result.stdout) == (29, 0, 1, 1)
@@ -147,7 +147,7 @@ def test_a_refused_write_that_is_there_is_a_phantom(count: Count, cluster: Clust
 def test_a_write_whose_answer_never_came_is_unknown_and_no_phantom(
     count: Count, cluster: Cluster, redis: RedisServer
 ) -> None:
-    with serving(Liar(redis, at=7, betrayal="hang up")) as liar:
+    with in_front_of(redis, Liar(7, "hang up").conversation) as liar:
         cluster.publish("127.0.0.1", liar.port)
         result = count(COUNTER_COUNT=30)
     assert tallied(result.stdout) == (29, 0, 0, 0)

@@ -12,10 +12,10 @@ from dictator.settings import Settings
 from safe_redis.topology import Address, Topology
 from sandbox.process import wait_until
 from sandbox.redis import RedisServer
-from tests.dictator.proxy import Proxy
+from tests.dictator.proxy import InstanceProxy
 
 PATIENCE = 30.0
-Where = RedisServer | Proxy
+Where = RedisServer | InstanceProxy
 
 
 class Group:
@@ -24,7 +24,7 @@ class Group:
     def __init__(self, start: Callable[..., RedisServer]) -> None:
         self._start = start
         self.servers: dict[str, RedisServer] = {}
-        self.proxies: dict[str, Proxy] = {}
+        self.proxies: dict[str, InstanceProxy] = {}
         self.password: str | None = None
 
     def add(self, *names: str, **options: Any) -> None:
@@ -35,7 +35,7 @@ class Group:
     def proxy(self, *names: str) -> None:
         """Puts a proxy before each of the instances."""
         for name in names:
-            self.proxies[name] = Proxy(name, self.servers[name].host, self.servers[name].port)
+            self.proxies[name] = InstanceProxy(name, self.servers[name].host, self.servers[name].port)
 
     def close(self) -> None:
         """Closes the proxies."""

@@ -14,7 +14,7 @@ import redis
 from redis_counter.tally import Outcomes, Tally, tally
 from sandbox.process import wait_until
 from sandbox.redis import RedisServer
-from tests.dictator.proxy import Gate, Proxy
+from tests.dictator.proxy import Gate, InstanceProxy
 from tests.dictator.zygote import Job, Result, Zygote
 
 NAMES = ("a", "b", "c")
@@ -68,7 +68,9 @@ class Harness:
             for server in self.servers.values():
                 self._stack.callback(server.kill)
                 server.start()
-            self.proxies = {name: Proxy(name, server.host, server.port) for name, server in self.servers.items()}
+            self.proxies = {
+                name: InstanceProxy(name, server.host, server.port) for name, server in self.servers.items()
+            }
             for proxy in self.proxies.values():
                 self._stack.callback(proxy.close)
             self.zygote = self._stack.enter_context(Zygote(self.directory))

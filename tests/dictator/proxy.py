@@ -5,17 +5,14 @@ is behind published ports. What slaves send to their master passes uncounted.
 """
 
 import socket
-import struct
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sandbox.process import free_port
+from sandbox.proxy import Conversation, Proxy
 
 READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB"}
-CHUNK = 1 << 16
 
 
 class Watch(Protocol):
@@ -30,16 +27,16 @@ class Watch(Protocol):
 
 def commands(chunk: bytes) -> tuple[str, ...]:
     """The commands of a pipelined group, without their arguments but for subcommands: `CONFIG GET`."""
-    found = []
+    names = []
     parts = chunk.split(b"\r\n")
     at = 0
     while at < len(parts) and parts[at].startswith(b"*"):
         count = int(parts[at][1:])
-        words = [parts[at + 2 + 2 * each].decode() for each in range(count)]
+        words = [parts[at + 2 + 2 * place].decode() for place in range(count)]
         several = words[0] in ("CONFIG", "CLIENT", "PUBSUB", "REPLICAOF")
-        found.append(" ".join(words[: 2 if several else 1]))
+        names.append(" ".join(words[: 2 if several else 1]))
         at += 1 + 2 * count
-    return tuple(found)
+    return tuple(names)
 
 
 @dataclass
@@ -94,113 +91,68 @@ class Gate:
         return passes
 
 
-class Proxy:
-    """Listens on a port of its own and passes everything on to one instance at `host` and `port`, which may move."""
+class InstanceProxy(Proxy):
+    """A proxy to one instance. Replication links are carried, cut or hushed; all else is shown to `watch`."""
 
     def __init__(self, name: str, host: str, port: int) -> None:
         self.name = name
-        self.host = "127.0.0.1"
-        self.port = free_port()
-        self.target = (host, port)
         self.watch: Watch | None = None
-        self._links_up = threading.Event()
-        self._links_up.set()
-        self._refuses_links = False
-        self._links: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        self._server = socket.create_server((self.host, self.port), backlog=128)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.links_up = threading.Event()
+        self.links_up.set()
+        self.refuses_links = False
+        super().__init__(port, host, self._start)
 
-    def close(self) -> None:
-        """Takes no more connections; those that are open end with their peers."""
-        self._server.close()
-        self.mend()
+    def _start(self, client: socket.socket, server: socket.socket) -> Conversation:
+        return _Commands(self, client, server)
 
-    def cut(self) -> None:
+    def cut_links(self) -> None:
         """Breaks the replication links to this instance, and refuses new ones."""
-        with self._lock:
-            self._refuses_links = True
-            for link in self._links:
-                _abort(link)
+        self.refuses_links = True
+        for conversation in self.conversations:
+            if isinstance(conversation, _Commands) and conversation.is_link:
+                conversation.abort()
 
     def hush(self) -> None:
         """Lets replication links to this instance stand, but carries nothing any more."""
-        self._links_up.clear()
+        self.links_up.clear()
 
     def mend(self) -> None:
-        """Undoes cut() and hush()."""
-        with self._lock:
-            self._refuses_links = False
-        self._links_up.set()
+        """Undoes cut_links() and hush()."""
+        self.refuses_links = False
+        self.links_up.set()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client:
-            try:
-                first = client.recv(CHUNK)
-                server = socket.create_connection(self.target, timeout=5)
-            except OSError:
-                _abort(client)
-                return
-            with server:
-                self._join(client, server, first)
-
-    def _join(self, client: socket.socket, server: socket.socket, first: bytes) -> None:
-        server.settimeout(None)
-        for each in (client, server):
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = bool(first) and commands(first) == ("PING",)
-        with self._lock:
-            if link and self._refuses_links:
-                first = b""
-            if link:
-                self._links |= {client, server}
-        replies = threading.Thread(target=self._replies, args=(server, client, link), daemon=True)
-        replies.start()
-        self._requests(client, server, link, first)
-        replies.join()
-        with self._lock:
-            self._links -= {client, server}
-
-    def _requests(self, client: socket.socket, server: socket.socket, link: bool, first: bytes) -> None:  # noqa: FBT001
-        with suppress(OSError):
-            chunk = first
-            while chunk and (self._carries() if link else self._asked(commands(chunk))):
-                server.sendall(chunk)
-                chunk = client.recv(CHUNK)
-        _shut(client)
-        _shut(server)
-
-    def _replies(self, server: socket.socket, client: socket.socket, link: bool) -> None:  # noqa: FBT001
-        with suppress(OSError):
-            while (chunk := server.recv(CHUNK)) and (self._carries() if link else self._answered()):
-                client.sendall(chunk)
-        _shut(server)
-        _shut(client)
-
-    def _carries(self) -> bool:
-        return self._links_up.wait()
-
-    def _asked(self, group: tuple[str, ...]) -> bool:
-        return self.watch is None or self.watch.request(self.name, group)
-
-    def _answered(self) -> bool:
-        return self.watch is None or self.watch.reply(self.name)
+    def close(self) -> None:
+        """Takes no more connections; those that are open end with their peers."""
+        super().close()
+        self.mend()
 
 
-def _shut(each: socket.socket) -> None:
-    with suppress(OSError):
-        each.shutdown(socket.SHUT_RDWR)
+class _Commands(Conversation):
+    """A slave's replication link begins with PING; it passes uncounted."""
 
+    def __init__(self, proxy: InstanceProxy, client: socket.socket, server: socket.socket) -> None:
+        super().__init__(client, server)
+        self._proxy = proxy
+        self._first = True
+        self.is_link = False
 
-def _abort(each: socket.socket) -> None:
-    with suppress(OSError):
-        each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    _shut(each)
+    def request(self, chunk: bytes) -> bytes:
+        if self._first:
+            self._first = False
+            self.is_link = commands(chunk) == ("PING",)
+            if self.is_link and self._proxy.refuses_links:
+                return b""
+        watch = self._proxy.watch
+        if self.is_link:
+            self._proxy.links_up.wait()
+        elif watch is not None and not watch.request(self._proxy.name, commands(chunk)):
+            return b""
+        return chunk
+
+    def reply(self, chunk: bytes) -> bytes:
+        watch = self._proxy.watch
+        if self.is_link:
+            self._proxy.links_up.wait()
+        elif watch is not None and not watch.reply(self._proxy.name):
+            return b""
+        return chunk

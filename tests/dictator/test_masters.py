@@ -89,7 +89,7 @@ def test_waits_for_a_dead_master_rather_than_promote_a_slave(trio: Group) -> Non
 def test_promotes_the_most_advanced_copy_when_forced(trio: Group) -> None:
     trio.proxy("a", "b", "c")
     trio.follow("a", "c")
-    trio.proxies["a"].cut()
+    trio.proxies["a"].cut_links()
     trio["a"].set("late", "write")
     wait_until(lambda: trio["b"].get("late") == "write", "b has the late write", PATIENCE)
     trio.servers["a"].kill()
@@ -107,7 +107,7 @@ class Returned:
         group.proxy("a", "b", "c")
         fill(group["a"])
         group.follow("a", "b", "c")
-        group.proxies["a"].cut()
+        group.proxies["a"].cut_links()
         group["a"].set("own", "write")
         group.servers["a"].kill()
         group.apply("b", "a", "c", force=True, follow_timeout=30)

@@ -118,7 +118,7 @@ def test_does_not_overwrite_what_an_empty_master_took_after_it_was_observed(prox
     """It has no backlog, so that its offset doesn't show the write, and stays at a place that the source has passed."""
     proxied["c"].save()
     proxied.servers["c"].kill()
-    proxied.proxies["a"].cut()
+    proxied.proxies["a"].cut_links()
     proxied.servers["c"].start()
     proxied["c"].replicaof("NO", "ONE")
     proxied["c"].flushall()

@@ -112,6 +112,6 @@ def means(harness: Harness, fault: str, victim: str) -> tuple[Callable[[], objec
         "kill": (server.kill, server.start),
         "restart": (restart, lambda: None),
         "stop": (server.pause, server.resume),
-        "cut": (proxy.cut, proxy.mend),
+        "cut": (proxy.cut_links, proxy.mend),
         "hush": (proxy.hush, proxy.mend),
     }[fault]

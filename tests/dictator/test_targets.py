@@ -47,7 +47,7 @@ def test_makes_an_empty_target_that_never_was_a_slave_one_first(group: Group) ->
 def test_refuses_a_target_whose_link_stays_down_and_takes_it_once_it_is_up(trio: Group) -> None:
     trio.proxy("a", "b", "c")
     trio.follow("a", "b", "c")
-    trio.proxies["a"].cut()
+    trio.proxies["a"].cut_links()
     trio["a"].set("late", "write")
     with pytest.raises(NotCaughtUp, match="is not in sync with"):
         trio.apply("b", "a", "c", sync_timeout=0.5)

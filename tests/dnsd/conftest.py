@@ -1,49 +1,27 @@
 """A dnsd on a real etcd, with records as registrator writes them."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.etcd import EtcdServer
-from sandbox.process import Process, free_port, wait_until
-from sandbox.server import Server
+from sandbox.process import wait_until
+from sandbox.web import LOOPBACK, WebServer, request
 
 DOMAIN = "/skydns/docker/redis-1"
 
 
-class Dnsd(Server):
+class Dnsd(WebServer):
     """A dnsd that publishes under redis-1.docker, and what its tests ask of it and of its etcd."""
 
     def __init__(self, etcd: EtcdServer, log: Path, **env: str) -> None:
-        self.name = "dnsd"
         self.etcd = etcd
-        self.port = free_port()
         settings = {"PUBLISH_DOMAIN": "redis-1.docker", "ETCD_PEERS": etcd.url, "LOG_LEVEL": "DEBUG"}
-        listen = {"BIND": "127.0.0.1", "PORT": str(self.port)}
-        self.process = Process([sys.executable, "-m", "dnsd"], log=log, env=settings | listen | env)
-
-    def answers(self) -> bool:
-        """Whether its web app answers."""
-        try:
-            return self.request("GET", "/healthz")[0] == 200
-        except OSError:
-            return False
-
-    def request(self, method: str, path: str, body: str | bytes | None = None) -> tuple[int, str]:
-        """Status and body of the answer."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, body)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+        super().__init__("dnsd", log, settings | env)
 
     def put(self, master: Any, *slaves: Any) -> tuple[int, str]:
         """PUT a topology; each instance is a host of redis-1.docker, or an object."""
@@ -51,7 +29,7 @@ class Dnsd(Server):
 
     def put_raw(self, body: str | bytes) -> tuple[int, str]:
         """PUT a body as it is."""
-        return self.request("PUT", "/dns", body)
+        return self.request("PUT", "/dns", body)[:2]
 
     def register(self, host: str, address: str, port: int) -> None:
         """Write a node's record as registrator does."""
@@ -59,12 +37,8 @@ class Dnsd(Server):
 
     def clear(self) -> None:
         """Delete every record, whoever wrote it."""
-        connection = HTTPConnection("127.0.0.1", self.etcd.port, timeout=10)
-        try:
-            connection.request("DELETE", "/v2/keys/skydns?recursive=true")
-            assert connection.getresponse().status in {200, 404}
-        finally:
-            connection.close()
+        answer = request((LOOPBACK, self.etcd.port), "DELETE", "/v2/keys/skydns?recursive=true")
+        assert answer.status in {200, 404}, answer.body
 
     def published(self) -> dict[str, Any]:
         """What is at `master` and below `slaves` right now."""

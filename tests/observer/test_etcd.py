@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.etcd import EtcdServer
+from sandbox.proxy import Proxy
 from tests.observer.conftest import Config, Receiver, StartObserver
-from tests.proxy import Proxy
 
 # etcd keeps the last 1000 events of all keys
 MANY = 1100

@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,8 @@ from safe_redis.etcd import Cleared, EtcdSettings, Node, Store, connect
 from sandbox import binaries
 from sandbox.etcd import EtcdServer
 from sandbox.process import Process, free_port, wait_until
-from tests.proxy import Proxy
+from sandbox.proxy import Proxy
+from sandbox.web import LOOPBACK, request
 
 BRIEF = EtcdSettings(etcd_timeout=0.3)
 
@@ -343,11 +343,10 @@ def test_talks_tls_with_a_client_certificate(secure: str, certificates: Path) ->
 
 def test_basic_auth_with_a_password_of_a_file(etcd: EtcdServer, tmp_path: Path) -> None:
     def admin(path: str, body: object | None = None) -> None:
-        connection = HTTPConnection("127.0.0.1", etcd.port, timeout=10)
         headers = {"Content-Type": "application/json", "Authorization": "Basic " + b64encode(b"root:pass").decode()}
-        connection.request("PUT", f"/v2/auth/{path}", json.dumps(body) if body else None, headers)
-        assert connection.getresponse().status in {200, 201}
-        connection.close()
+        text = json.dumps(body) if body else None
+        answer = request((LOOPBACK, etcd.port), "PUT", f"/v2/auth/{path}", text, headers=headers)
+        assert answer.status in {200, 201}, answer.body
 
     admin("users/root", {"user": "root", "password": "pass"})
     admin("enable")
