@@ -6,11 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from dictator.execute import Executor
-from dictator.link import RedisRuntime, Runtime
+from dictator.link import Runtime
 from dictator.observation import Instance, Skipped
 from dictator.observe import look, observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
+from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
 from dictator.source import ClusterState
 from dictator.steps import told

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from dictator.link import Command, NoAnswer, ServerError
+from dictator.link import Command, Group, NoAnswer, ServerError
 from dictator.observation import FENCE, NO_REPLID, Instance
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class Runtime:
     def __init__(self, *, old: bool = False) -> None:
         self.nodes: dict[Address, Redis] = {}
         self.time = 0.0
+        self.deadline = math.inf
         self.old = old
         self.stall_at: int | None = None
         self.arrival: tuple[int, Address] | None = None
@@ -246,8 +248,23 @@ class Runtime:
     def link(self, instance: Instance) -> ModelLink:
         return ModelLink(self, instance)
 
+    def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
+        return {}
+
+    def send_all(self, groups: Sequence[Group]) -> list[Sequence[Any] | NoAnswer]:
+        return [self._outcome(instance, commands) for instance, commands in groups]
+
+    def _outcome(self, instance: Instance, commands: tuple[Command, ...]) -> Sequence[Any] | NoAnswer:
+        try:
+            return self.link(instance).send(*commands)
+        except NoAnswer as error:
+            return error
+
     def now(self) -> float:
         return self.time
+
+    def clock(self) -> int:
+        return int(self.time * 1000)
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from dictator.link import NoAnswer, RedisLink
+from dictator.connection import Access
+from dictator.link import NoAnswer
 from dictator.observation import Instance
-from dictator.settings import Settings
+from dictator.redis_link import RedisLink
 from safe_redis.errors import Interrupted, NotCaughtUp, Refused
 from sandbox.process import wait_until
 from tests.dictator.group import Group, fill
@@ -180,7 +181,7 @@ def test_a_stopped_target_that_promotes_itself_late_is_recognised(proxied: Group
 
 
 def link_to(port: int) -> RedisLink:
-    return RedisLink(Instance("it", "127.0.0.1", port), Settings(reply_timeout=0.5))
+    return RedisLink(Instance("it", "127.0.0.1", port), Access(reply_timeout=0.5))
 
 
 def test_a_command_that_was_given_up_is_taken_back_and_not_delivered_later() -> None:

@@ -1,0 +1,245 @@
+"""One connection to an instance, without blocking; drive() carries many of them on at once.
+
+A conversation is a generator that yields what its socket waits for (POLLIN or POLLOUT) until `deadline`. When that
+has passed, drive() throws a TimeoutError into it.
+"""
+
+import errno
+import ipaddress
+import math
+import os
+import select
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, Generic, TypeVar
+
+from dictator.link import OutsideNetworks, ServerError
+from dictator.observation import Instance
+from dictator.resp import Parser, packed
+from dictator.settings import Network, Settings
+
+T = TypeVar("T")
+Waits = Generator[int, None, T]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How instances are reached, and which ones may be. Deadlines are in seconds."""
+
+    username: str = ""
+    password: str = ""
+    tls: ssl.SSLContext | None = None
+    networks: tuple[Network, ...] = ()
+    connect_timeout: float = 1.0
+    reply_timeout: float = 2.0
+
+
+def access(settings: Settings) -> Access:
+    """The access that the settings describe; reads the files that they name. Raises SettingsError."""
+    return Access(
+        settings.redis_username,
+        settings.password,
+        settings.tls(),
+        settings.networks,
+        settings.connect_timeout,
+        settings.reply_timeout,
+    )
+
+
+class Connection:
+    """A TCP (or TLS) connection; close() takes back what it has not delivered yet.
+
+    Otherwise the kernel would go on delivering it for minutes, also for a dead process: a REPLICAOF given up during a
+    partition would be carried out long after another run has made that instance the master.
+    """
+
+    def __init__(self, instance: Instance, access: Access) -> None:
+        self.deadline = 0.0
+        # what a TimeoutError means, in words
+        self.awaited = ""
+        # connected and authenticated; the connection may have broken since
+        self.is_open = False
+        self._instance = instance
+        self._access = access
+        self._socket: socket.socket | None = None
+
+    def fileno(self) -> int:
+        """For poll()."""
+        return self._connected.fileno()
+
+    @property
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionError("the connection is closed")
+        return self._socket
+
+    def open(self) -> Waits[None]:
+        """Connects, and authenticates where there is a password. Raises OSError, Malformed or OutsideNetworks."""
+        address = self._allowed(_resolved(self._instance.host, self._access.connect_timeout))
+        self._wait_for("no connection", self._access.connect_timeout)
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        made = self._socket = socket.socket(family, socket.SOCK_STREAM)
+        made.settimeout(0)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        failure = made.connect_ex((str(address), self._instance.port))
+        if failure == errno.EINPROGRESS:
+            yield select.POLLOUT
+            failure = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            raise ConnectionError(os.strerror(failure))
+        if self._access.tls:
+            yield from self._handshake(made, self._access.tls)
+        if self._access.password:
+            yield from self._authenticate()
+        self.is_open = True
+
+    def _allowed(self, address: Address) -> Address:
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        if self._access.networks and not any(mapped in network for network in self._access.networks):
+            raise OutsideNetworks(f"{self._instance} is in none of ALLOWED_NETWORKS: no connection was made")
+        return address
+
+    def _handshake(self, plain: socket.socket, context: ssl.SSLContext) -> Waits[None]:
+        made = context.wrap_socket(plain, do_handshake_on_connect=False)
+        self._socket = made
+        while True:
+            try:
+                made.do_handshake()
+            except ssl.SSLWantReadError:
+                yield select.POLLIN
+            except ssl.SSLWantWriteError:
+                yield select.POLLOUT
+            else:
+                return
+
+    def _authenticate(self) -> Waits[None]:
+        user = (self._access.username,) if self._access.username else ()
+        command = ("AUTH", *user, self._access.password)
+        (reply,) = yield from self.ask((command,), CHUNK)
+        if isinstance(reply, ServerError):
+            raise ConnectionError(f"authentication failed: {reply.text}")
+
+    def ask(self, commands: tuple[tuple[str | int, ...], ...], limit: int) -> Waits[list[Any]]:
+        """Sends the commands, and returns their replies of `limit` bytes at most. Raises OSError or Malformed."""
+        self._wait_for("no whole reply", self._access.reply_timeout)
+        yield from self._write(packed(commands))
+        parser = Parser(limit)
+        while len(parser.replies) < len(commands) or not parser.between_replies:
+            data = yield from self._read()
+            if not data:
+                errors = [reply.text for reply in parser.replies if isinstance(reply, ServerError)]
+                raise ConnectionError("; ".join(("the connection was closed", *errors[:1])))
+            parser.feed(data)
+        if len(parser.replies) > len(commands):
+            raise ConnectionError("it sent more replies than it was asked for")
+        return parser.replies
+
+    def _wait_for(self, what: str, seconds: float) -> None:
+        self.awaited = f"{what} within {seconds:g} s"
+        self.deadline = time.monotonic() + seconds
+
+    def _write(self, data: bytes) -> Waits[None]:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._connected.send(view) :]
+            except ssl.SSLWantReadError:
+                yield select.POLLIN
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                yield select.POLLOUT
+
+    def _read(self) -> Waits[bytes]:
+        made = self._connected
+        if not (isinstance(made, ssl.SSLSocket) and made.pending()):
+            yield select.POLLIN
+        while True:
+            try:
+                return made.recv(CHUNK)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                yield select.POLLIN
+            except ssl.SSLWantWriteError:
+                yield select.POLLOUT
+
+    def close(self) -> None:
+        """Ends the connection with a reset."""
+        self.is_open = False
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _resolved(host: str, seconds: float) -> Address:
+    """The address itself. A name can only come from a slave's master_host, and is looked up with a deadline."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    answer: Future[str] = Future()
+
+    def look_up() -> None:
+        try:
+            answer.set_result(str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]))
+        except (OSError, UnicodeError) as error:
+            answer.set_exception(error)
+
+    Thread(target=look_up, daemon=True).start()
+    try:
+        return ipaddress.ip_address(answer.result(seconds))
+    except (OSError, UnicodeError, TimeoutError):
+        raise ConnectionError("its address can't be looked up") from None
+
+
+class Talk(Generic[T]):
+    """A conversation that is going on over a connection, and its result."""
+
+    def __init__(self, connection: Connection, waits: Waits[T]) -> None:
+        self.connection = connection
+        self._waits = waits
+        self._results: list[T] = []
+
+    @property
+    def result(self) -> T:
+        """What the conversation returned; only once it is over."""
+        return self._results[0]
+
+    def go_on(self, *, late: bool = False) -> int | None:
+        """Carries it on until it waits again, and returns for what; None when it is over."""
+        try:
+            return self._waits.throw(TimeoutError()) if late else next(self._waits)
+        except StopIteration as end:
+            self._results.append(end.value)
+            return None
+
+
+def drive(talks: Sequence[Talk[Any]]) -> None:
+    """Carries all conversations on, side by side, until each is over. None of them may raise."""
+    poll = select.poll()
+    waiting: dict[int, Talk[Any]] = {}
+
+    def go_on(talk: Talk[Any], *, late: bool = False) -> None:
+        events = talk.go_on(late=late)
+        if events is not None:
+            file = talk.connection.fileno()
+            waiting[file] = talk
+            poll.register(file, events)
+
+    for talk in talks:
+        go_on(talk)
+    while waiting:
+        left = min(talk.connection.deadline for talk in waiting.values()) - time.monotonic()
+        for file, _ in poll.poll(max(0, math.ceil(left * 1000))):
+            poll.unregister(file)
+            go_on(waiting.pop(file))
+        now = time.monotonic()
+        for file in [file for file, talk in waiting.items() if talk.connection.deadline <= now]:
+            poll.unregister(file)
+            go_on(waiting.pop(file), late=True)

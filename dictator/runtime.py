@@ -1,0 +1,81 @@
+"""The Runtime of real instances. Links live as long as it does; use it as a context manager."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Self, TypeVar
+
+from dictator.connection import access, drive
+from dictator.link import Group, NoAnswer, Replies
+from dictator.observation import Instance
+from dictator.redis_link import RedisLink
+from dictator.settings import Settings
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class RedisRuntime:
+    """See Runtime. The pool serves map_parallel()."""
+
+    def __init__(self, settings: Settings, pool: ThreadPoolExecutor) -> None:
+        self.deadline = math.inf
+        self._access = access(settings)
+        self._pool = pool
+        self._acting = False
+        self._links: dict[tuple[str, int], RedisLink] = {}
+
+    def link(self, instance: Instance) -> RedisLink:
+        """See Runtime."""
+        known = self._links.get(instance.address)
+        if known is None:
+            # two threads may both make one; the first that is kept serves both
+            known = self._links.setdefault(instance.address, RedisLink(instance, self._access, acting=self._acting))
+        return known
+
+    def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
+        """See Runtime."""
+        self._acting = True
+        for link in tuple(self._links.values()):
+            link.act()
+        groups: list[Group] = [(instance, ()) for instance in dict.fromkeys(instances)]
+        outcomes = zip(groups, self.send_all(groups), strict=True)
+        return {instance: outcome for (instance, _), outcome in outcomes if isinstance(outcome, NoAnswer)}
+
+    def send_all(self, groups: Sequence[Group]) -> list[Replies | NoAnswer]:
+        """See Runtime."""
+        links = {instance.address: self.link(instance) for instance, _ in groups}
+        if len(links) < len(groups):
+            raise ValueError("send_all takes an instance once at most")
+        with ExitStack() as locks:
+            # always in the same order, so that two threads can't wait for each other
+            for address in sorted(links):
+                locks.enter_context(links[address].lock)
+            talks = [links[instance.address].talk(commands) for instance, commands in groups]
+            drive(talks)
+        return [talk.result for talk in talks]
+
+    def now(self) -> float:
+        """See Runtime."""
+        return time.monotonic()
+
+    def clock(self) -> int:
+        """See Runtime."""
+        return time.time_ns() // 1_000_000
+
+    def sleep(self, seconds: float) -> None:
+        """See Runtime."""
+        time.sleep(seconds)
+
+    def map_parallel(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """See Runtime."""
+        return list(self._pool.map(function, items))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for link in self._links.values():
+            link.close()
