@@ -6,9 +6,11 @@ its mistakes, too.
 
 import json
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+from sandbox.web import request
 
 
 class KeysError(Exception):
@@ -58,16 +60,13 @@ class Keys:
             return False
 
     def _request(self, method: str, path: str, form: Mapping[str, str] | None = None) -> tuple[int, Any]:
-        connection = HTTPConnection(self._host, self._port, timeout=self._timeout)
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
+        address, body = (self._host, self._port), urlencode(form or {})
         try:
-            connection.request(method, path, urlencode(form or {}), headers)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            status, text, _ = request(address, method, path, body, headers=headers, timeout=self._timeout)
+            return status, json.loads(text)
         except (OSError, HTTPException, ValueError) as error:
             raise KeysError(f"etcd at {self._host}:{self._port}: {error!r}") from error
-        finally:
-            connection.close()
 
     def _good(self, status: int, answer: Any, key: str) -> Any:
         if status not in (200, 201):

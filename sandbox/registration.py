@@ -1,13 +1,12 @@
-"""Registers containers of a Docker network, seen from a container in it: `python -m sandbox.registration`.
+"""Registers the containers of a Docker network, from a container in it: `python -m sandbox.registration`.
 
-SERVICES (words such as redis-1/core-01=core-01:6379, space-separated) says which service and instance
-answers under which name. What answers is kept in etcd as registrator does; what doesn't is left to
-expire. A node that is new, or has started again, also has the trigger written, as its unit does.
+SERVICES (words such as redis-1/core-01=core-01:6379, separated by spaces) gives the service and the instance that each
+host name and port stands for. Those that answer are registered as registrator does; the record of one that stops
+answering expires. When a node is new or has restarted, the trigger is written, as the node's unit does.
 
 ETCD_MACHINES (one URL, http://127.0.0.1:4001), CLUSTER (redis-1), TTL (30), TTL_REFRESH (15), LOG_LEVEL (INFO).
 """
 
-import json
 import logging
 import os
 import re
@@ -17,48 +16,56 @@ import sys
 import time
 from dataclasses import dataclass
 from types import FrameType
+from typing import NamedTuple
 
 from sandbox.keys import Keys, KeysError
-from sandbox.registrator import key_of
+from sandbox.registrator import Registrator
 
 log = logging.getLogger(__name__)
 
-TURN = 0.5
-"""Seconds between two looks at every container."""
+INTERVAL = 0.5
+"""Seconds between two probes of every container."""
 TIMEOUT = 1.0
+
+
+class Started(NamedTuple):
+    """What distinguishes one start of a container from the next."""
+
+    host: str
+    run_id: str
 
 
 @dataclass(slots=True)
 class Container:
-    """One instance of a service. `seen` is what told it apart from any other start of it; `due` is when to refresh."""
+    """An instance of a service; `started` is its latest known start, `up` whether it answered the latest probe."""
 
     service: str
     instance: str
     name: str
     port: int
-    seen: str = ""
-    due: float = 0.0
+    started: Started | None = None
+    up: bool = False
 
-    def look(self, *, redis: bool) -> tuple[str, str] | None:
-        """Its address, and what changes when it starts again or gets another address; None where it doesn't answer."""
+    def probe(self, *, redis: bool) -> Started | None:
+        """Connect to it. None if it doesn't answer."""
         try:
             host = socket.gethostbyname(self.name)
             with socket.create_connection((host, self.port), TIMEOUT) as connection:
                 connection.settimeout(TIMEOUT)
-                return host, f"{host} {_run_id(connection) if redis else ''}"
+                return Started(host, _run_id(connection) if redis else "")
         except OSError:
             return None
 
 
 def _run_id(connection: socket.socket) -> str:
     connection.sendall(b"INFO server\r\nQUIT\r\n")
-    told = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    found = re.search(r"^run_id:(\w+)", told, re.MULTILINE)
-    return found[1] if found else ""  # one that wants a password is still told apart by its address
+    reply = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    match = re.search(r"^run_id:(\w+)", reply, re.MULTILINE)
+    return match[1] if match else ""  # with a password set, only its address identifies it
 
 
 def parse(word: str) -> Container:
-    """A word of SERVICES."""
+    """Parse a word of SERVICES."""
     match = re.fullmatch(r"([^/=]+)/([^/=]+)=([^/=:]+):(\d+)", word)
     if not match:
         raise SystemExit(f"SERVICES: {word!r} is not of the form service/instance=name:port")
@@ -66,42 +73,37 @@ def parse(word: str) -> Container:
 
 
 class Registration:
-    """Looks at every container in turn, again and again."""
+    """Probes all containers and registers those that answer."""
 
-    def __init__(self, keys: Keys, containers: list[Container], cluster: str, ttl: int, refresh: float) -> None:
+    def __init__(self, keys: Keys, registrator: Registrator, containers: list[Container], cluster: str) -> None:
         self._keys = keys
+        self._registrator = registrator
         self._containers = containers
         self._cluster = cluster
-        self._ttl = ttl
-        self._refresh = refresh
         self._trigger_due = False
 
-    def turn(self) -> None:
-        """One look at each; what etcd doesn't take is tried again at the next."""
+    def probe_all(self) -> None:
+        """Probe each container once. A trigger that etcd doesn't take is written after the next probes."""
         for container in self._containers:
-            if self._renew(container) and container.service == self._cluster:
-                self._trigger_due = True
+            is_node = container.service == self._cluster
+            started = container.probe(redis=is_node)
+            if started is None:
+                container.up = False
+            elif started != container.started or not container.up:
+                self._trigger_due |= is_node and started != container.started
+                container.started, container.up = started, True
+                self._register(container, started)
         if self._trigger_due:
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._keys.put(f"/config/{self._cluster}/topology-trigger", now)
             self._trigger_due = False
 
-    def _renew(self, container: Container) -> bool:
-        """Keep its record. True where it has started since the last look."""
-        found = container.look(redis=container.service == self._cluster)
-        if found is None:
-            container.due = 0.0
-            return False
-        host, seen = found
-        if seen == container.seen and time.monotonic() < container.due:
-            return False
-        record = json.dumps({"host": host, "port": container.port})
-        self._keys.put(key_of(container.service, container.instance), record, ttl=self._ttl)
-        started = seen != container.seen
-        if started:
-            log.info("registered %s/%s at %s:%d", container.service, container.instance, host, container.port)
-        container.seen, container.due = seen, time.monotonic() + self._refresh
-        return started
+    def _register(self, container: Container, started: Started) -> None:
+        service, instance, port = container.service, container.instance, container.port
+        log.info("registering %s/%s at %s:%d", service, instance, started.host, port)
+        self._registrator.register(
+            service, instance, started.host, port, lambda: container.up and container.started == started
+        )
 
 
 def main() -> int:
@@ -110,15 +112,15 @@ def main() -> int:
     logging.basicConfig(level=env("LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     containers = [parse(word) for word in env("SERVICES", "").split()]
     keys = Keys(env("ETCD_MACHINES", "http://127.0.0.1:4001"))
-    registration = Registration(
-        keys, containers, env("CLUSTER", "redis-1"), int(env("TTL", "30")), float(env("TTL_REFRESH", "15"))
-    )
+    registrator = Registrator(keys, ttl=int(env("TTL", "30")), refresh=float(env("TTL_REFRESH", "15")), delay=0)
+    registrator.start()
+    registration = Registration(keys, registrator, containers, env("CLUSTER", "redis-1"))
     while True:
         try:
-            registration.turn()
+            registration.probe_all()
         except KeysError as error:
-            log.warning("failed to register: %s", error)
-        time.sleep(TURN)
+            log.warning("failed to write the trigger: %s", error)
+        time.sleep(INTERVAL)
 
 
 def _end(number: int, _: FrameType | None) -> None:

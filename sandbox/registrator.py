@@ -1,8 +1,8 @@
-"""A stand-in for registrator: keeps a SkyDNS record of every service that lives.
+"""A stand-in for registrator: keeps a SkyDNS record in etcd for every running service.
 
-As the real one, it writes a record only some time after its service has started, repeats it so
-that it doesn't expire, and deletes it when the service is stopped in good order. The record of one
-that just dies stays until it expires, as after the crash of a host.
+Like the real one, it writes a record some time after the service has started, refreshes it before
+it expires, and deletes it when the service is stopped. If the service crashes, the record expires,
+as it does after the crash of a host.
 """
 
 import json
@@ -27,7 +27,7 @@ class _Entry:
 
 
 def key_of(service: str, instance: str) -> str:
-    """Where an instance of a service is registered."""
+    """The etcd key of an instance of a service."""
     return f"/skydns/docker/{service}/{instance}"
 
 
@@ -45,11 +45,11 @@ class Registrator:
         self._thread = threading.Thread(target=self._run, name="registrator", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop writing; what is registered is left to expire."""
+        """Stop writing; the records expire."""
         with self._changed:
             self._ending = True
             self._changed.notify()
@@ -57,9 +57,9 @@ class Registrator:
             self._thread.join()
 
     def register(self, service: str, instance: str, host: str, port: int, alive: Callable[[], bool]) -> None:
-        """Write the instance's record after the delay, then again and again while it is alive.
+        """Write the instance's record after the delay, and refresh it as long as `alive()` is true.
 
-        Takes the place of what was registered as that instance before.
+        Replaces an earlier registration of the same instance.
         """
         record = json.dumps({"host": host, "port": port})
         with self._changed:
@@ -68,7 +68,7 @@ class Registrator:
             self._changed.notify()
 
     def deregister(self, service: str, instance: str) -> None:
-        """Delete the record; where etcd can't be asked to, it is left to expire."""
+        """Delete the record; if etcd can't be reached, the record expires."""
         key = key_of(service, instance)
         with self._changed:
             self._entries.pop(key, None)
@@ -88,7 +88,7 @@ class Registrator:
 
     def _renew(self, key: str, entry: _Entry) -> None:
         if not entry.alive():
-            log.info("left %s to expire: its process is gone", key)
+            log.info("leaving %s to expire: its service is gone", key)
             del self._entries[key]
             return
         try:

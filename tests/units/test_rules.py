@@ -216,6 +216,10 @@ def test_writes_the_trigger_once_it_runs(name: str) -> None:
     assert "/v2/keys/config/redis-1/topology-trigger" in value(name, "ExecStartPost")
 
 
+def test_all_units_write_the_trigger_in_the_same_way() -> None:
+    assert len({value(name, "ExecStartPost") for name in PUBLISHED}) == 1
+
+
 @pytest.mark.parametrize("name", sorted(set(UNITS) - PUBLISHED))
 def test_writes_no_trigger_where_nothing_is_new(name: str) -> None:
     assert values(name, "ExecStartPost") == []
