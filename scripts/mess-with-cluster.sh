@@ -37,7 +37,7 @@ move_master() {
     now=$(current)
     next=$(printf %s "$now" | rotated) || die "$key has no slaves to choose from: $now"
     printf %s "$next" | "$here/define-topology.sh" -
-    "$here/apply-topology.sh"
+    "$here/apply-topology.sh" --no-wait
     printf %s "$next" | jq -r '"master: " + .master.address + (if .master.port then ":\(.master.port)" else "" end)'
 }
 

@@ -37,6 +37,9 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     trigger: Key = "/config/redis-1/topology-trigger"
     read: Key = ""
     retrigger: Key = ""
+    # where each run's outcome is written, and a key that keeps the observer from applying anything while it exists
+    status: Key = ""
+    paused: Key = ""
     dns: tuple[str, ...] = ()
     dns_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 53
 
@@ -55,6 +58,16 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     def document(self) -> str:
         """The key that holds the topology: READ, or the trigger itself."""
         return self.read or self.trigger
+
+    @property
+    def status_key(self) -> str:
+        """The key for outcomes: STATUS, or the trigger's with `-status` in place of `-trigger`."""
+        return self.status or f"{self.trigger.removesuffix('-trigger')}-status"
+
+    @property
+    def paused_key(self) -> str:
+        """The key that pauses the observer: PAUSED, or `paused` beside the trigger."""
+        return self.paused or f"{self.trigger.rpartition('/')[0]}/paused"
 
     @property
     def receivers(self) -> tuple[Receiver, ...]:

@@ -26,10 +26,11 @@ RETRY_MAX = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What set a run off: the trigger's value, and etcd's index of the last `force` in it, if any."""
+    """What set a run off: the trigger's value, etcd's index of the last `force` in it, if any, and its own index."""
 
     value: str
     forced_at: int | None = None
+    index: int = 0
 
 
 class Mailbox:
@@ -45,7 +46,7 @@ class Mailbox:
             forced_at = trigger.forced_at
             if forced_at is None and self._trigger is not None:
                 forced_at = self._trigger.forced_at
-            self._trigger = Trigger(trigger.value, forced_at)
+            self._trigger = Trigger(trigger.value, forced_at, trigger.index)
             self._filled.notify()
 
     def take(self, timeout: float | None) -> Trigger | None:
@@ -154,8 +155,10 @@ class Watch:
             # a member of etcd that lags behind may hand out an event for the second time
             self._forces.add(node.index)
         log.info("saw trigger %r at index %d", node.value[:80], node.index)
-        self._mailbox.post(Trigger(node.value, node.index) if forced else _unforced(node))
+        self._mailbox.post(Trigger(node.value, node.index, node.index) if forced else _unforced(node))
 
 
 def _unforced(node: Node | None) -> Trigger:
-    return Trigger(START if node is None or node.value.strip() == FORCE else node.value)
+    if node is None:
+        return Trigger(START)
+    return Trigger(START if node.value.strip() == FORCE else node.value, index=node.index)

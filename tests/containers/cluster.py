@@ -149,7 +149,7 @@ class Cluster:
     def declare(self, master: str, *, force: bool = False) -> None:
         """As an operator does: define, apply."""
         self.run_in("operator", "scripts/define-topology.sh", "-", text=self.topology(master))
-        self.run_in("operator", "scripts/apply-topology.sh", *(["--force"] if force else []))
+        self.run_in("operator", "scripts/apply-topology.sh", "--no-wait", *(["--force"] if force else []))
 
     def put(self, url: str, master: str) -> tuple[int, str]:
         """What a service answers when it is asked directly: status and line."""

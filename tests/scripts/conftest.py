@@ -4,9 +4,11 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from sandbox.cluster import Cluster
 from sandbox.etcd import EtcdServer
 from sandbox.keys import Keys
 from sandbox.process import ROOT
@@ -60,3 +62,31 @@ def skydns(etcd: EtcdServer, tmp_path: Path) -> Iterator[SkyDns]:
     """Answers from what etcd holds."""
     with SkyDns(etcd.url, tmp_path / "skydns") as server:
         yield server
+
+
+Result = subprocess.CompletedProcess[str]
+
+
+class Script(Protocol):
+    """Runs scripts/NAME against a cluster."""
+
+    def __call__(self, name: str, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result: ...
+
+
+def scripts_of(cluster: Cluster) -> Script:
+    """Runs the scripts as the cluster's operator does."""
+    environment = {**os.environ, **cluster.environment()}
+
+    def run(name: str, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Result:
+        return subprocess.run(
+            ["sh", f"scripts/{name}", *arguments],
+            cwd=ROOT,
+            env={**environment, **(env or {})},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+
+    return run

@@ -2,6 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from sandbox.etcd import EtcdServer
 from sandbox.keys import Keys
@@ -9,12 +12,16 @@ from tests.scripts.conftest import Run
 
 TOPOLOGY = "/config/redis-1/topology"
 TRIGGER = "/config/redis-1/topology-trigger"
-DOCUMENT = {"master": {"address": "core-01.redis-1.docker"}, "slaves": [{"address": "fd00::3", "port": 6380}]}
+STATUS = "/config/redis-1/topology-status"
+DOCUMENT: dict[str, Any] = {
+    "master": {"address": "core-01.redis-1.docker"},
+    "slaves": [{"address": "fd00::3", "port": 6380}],
+}
 
 
 def test_defines_what_the_file_holds_byte_for_byte(run: Run, keys: Keys, tmp_path: Path) -> None:
-    text = '{"master": {"address": "a&b=c+d%20e"},\n "slaves": []}  \n# ümlaut; $HOME `id` "\\'
-    (tmp_path / "my topology.json").write_text(text)
+    text = '{"master": {"address": "a&b=c+d"},\r\n "slaves": [{"address": "$HOME;`id`"}]}  \n\n'
+    (tmp_path / "my topology.json").write_text(text, newline="")
     assert run("define-topology.sh", "my topology.json", cwd=tmp_path).returncode == 0
     assert keys.get(TOPOLOGY) == text
 
@@ -36,9 +43,9 @@ def test_defining_alone_does_not_trigger(run: Run, keys: Keys) -> None:
 
 
 def test_another_cluster_has_its_own_keys(run: Run, keys: Keys) -> None:
-    run("define-topology.sh", "-", stdin="{}", env={"CLUSTER": "redis-2"})
-    run("apply-topology.sh", env={"CLUSTER": "redis-2"})
-    assert keys.get("/config/redis-2/topology") == "{}"
+    run("define-topology.sh", "-", stdin=json.dumps(DOCUMENT), env={"CLUSTER": "redis-2"})
+    run("apply-topology.sh", "--no-wait", env={"CLUSTER": "redis-2"})
+    assert json.loads(keys.get("/config/redis-2/topology") or "") == DOCUMENT
     assert keys.get("/config/redis-2/topology-trigger")
     assert keys.get(TOPOLOGY) is None
 
@@ -57,7 +64,7 @@ def test_more_than_one_file_is_refused(run: Run, tmp_path: Path) -> None:
 def test_applying_changes_the_trigger_each_time(run: Run, keys: Keys) -> None:
     values = []
     for _ in range(2):
-        assert run("apply-topology.sh").returncode == 0
+        assert run("apply-topology.sh", "--no-wait").returncode == 0
         values.append(keys.get(TRIGGER))
     assert None not in values
     assert "force" not in values
@@ -65,7 +72,7 @@ def test_applying_changes_the_trigger_each_time(run: Run, keys: Keys) -> None:
 
 
 def test_applying_by_force_says_so_in_the_trigger(run: Run, keys: Keys) -> None:
-    assert run("apply-topology.sh", "--force").returncode == 0
+    assert run("apply-topology.sh", "--no-wait", "--force").returncode == 0
     assert keys.get(TRIGGER) == "force"
 
 
@@ -78,7 +85,11 @@ def test_an_unknown_option_writes_no_trigger(run: Run, keys: Keys) -> None:
 
 def test_an_etcd_that_is_down_is_told_on_stderr(run: Run, etcd: EtcdServer) -> None:
     etcd.stop()
-    for name, stdin in (("define-topology.sh", "{}"), ("apply-topology.sh", ""), ("mess-with-cluster.sh", "")):
+    for name, stdin in (
+        ("define-topology.sh", json.dumps(DOCUMENT)),
+        ("apply-topology.sh", ""),
+        ("mess-with-cluster.sh", ""),
+    ):
         arguments = ["-"] if name.startswith("define") else []
         result = run(name, *arguments, stdin=stdin)
         assert result.returncode == 1, name
@@ -90,6 +101,65 @@ def test_an_error_of_etcd_is_told_on_stderr(run: Run, keys: Keys) -> None:
     for key, name in ((TOPOLOGY, "define-topology.sh"), (TRIGGER, "apply-topology.sh")):
         keys.put(f"{key}/below", "so the key is a folder and can't be written")
         arguments = ["-"] if name.startswith("define") else []
-        result = run(name, *arguments, stdin="{}")
+        result = run(name, *arguments, stdin=json.dumps(DOCUMENT))
         assert result.returncode == 1
         assert key in result.stderr
+
+
+def test_without_an_observer_applying_says_that_there_is_no_outcome(run: Run) -> None:
+    result = run("apply-topology.sh", "--timeout", "1")
+    assert result.returncode == 1
+    assert "no outcome within 1 s at /config/redis-1/topology-status: is the observer running?" in result.stderr
+
+
+def test_an_older_outcome_is_not_taken_for_ours(run: Run, keys: Keys) -> None:
+    run("apply-topology.sh", "--no-wait")
+    index = (keys.node(TRIGGER) or {})["modifiedIndex"]
+    keys.put(STATUS, json.dumps({"trigger": index, "state": "applied", "line": "OK"}))
+    result = run("apply-topology.sh", "--timeout", "1")
+    assert result.returncode == 1
+    assert "no outcome" in result.stderr
+
+
+@pytest.mark.parametrize("timeout", ["", "soon", "-1", "1.5"])
+def test_a_bad_timeout_writes_no_trigger(run: Run, keys: Keys, timeout: str) -> None:
+    result = run("apply-topology.sh", "--timeout", timeout)
+    assert result.returncode == 1
+    assert f"--timeout {timeout}" in result.stderr
+    assert keys.get(TRIGGER) is None
+
+
+def test_a_paused_cluster_is_not_triggered(run: Run, keys: Keys) -> None:
+    keys.put("/config/redis-1/paused", json.dumps({"since": "2026-01-01T00:00:00Z", "reason": "new switches"}))
+    result = run("apply-topology.sh")
+    assert result.returncode == 1
+    assert (
+        "paused since 2026-01-01T00:00:00Z: new switches; nothing is applied until pause.sh --resume" in result.stderr
+    )
+    assert keys.get(TRIGGER) is None
+
+
+def test_a_bad_document_leaves_etcd_alone_and_names_the_field(run: Run, keys: Keys) -> None:
+    keys.put(TOPOLOGY, "what was there")
+    for document, problem in (
+        ({**DOCUMENT, "slave": []}, 'unknown field "slave"'),
+        ({**DOCUMENT, "master": {"address": "core-01", "port": 70000}}, "master.port is not a number from 1 to 65535"),
+        (
+            {"master": {"address": "fd00:0::3", "port": 6380}, "slaves": DOCUMENT["slaves"]},
+            "slaves[0] is the same instance",
+        ),
+        ("{", "not JSON"),
+    ):
+        text = document if isinstance(document, str) else json.dumps(document)
+        result = run("define-topology.sh", "--apply", "-", stdin=text)
+        assert result.returncode == 1
+        assert problem in result.stderr
+        assert keys.get(TOPOLOGY) == "what was there"
+        assert keys.get(TRIGGER) is None
+
+
+def test_options_of_applying_need_apply(run: Run, keys: Keys) -> None:
+    result = run("define-topology.sh", "--force", "-", stdin=json.dumps(DOCUMENT))
+    assert result.returncode == 1
+    assert "--force" in result.stderr
+    assert keys.get(TOPOLOGY) is None

@@ -59,7 +59,7 @@ class Cluster:
         nodes = [{"address": f"{host}.{cluster}.docker"} for host in (master, *slaves)]
         topology = json.dumps({"master": nodes[0], "slaves": nodes[1:]})
         self.script("define-topology.sh", "-", data=topology, cluster=cluster)
-        self.script("apply-topology.sh", cluster=cluster)
+        self.script("apply-topology.sh", "--no-wait", cluster=cluster)
 
     def script(self, script: str, *arguments: str, data: str = "", cluster: str = "redis-1") -> str:
         """What one of the operator's scripts prints, run on the first host."""

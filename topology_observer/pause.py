@@ -1,0 +1,44 @@
+"""The pause for maintenance: a key in etcd, and while it exists the observer applies nothing."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from safe_redis.etcd import Node, Store
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Since when (UTC, ISO 8601) the observer is paused, and why; what pause.sh writes."""
+
+    since: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        since = f" since {self.since}" if self.since else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"paused{since}{reason}"
+
+
+class PauseKey:
+    """Reads the key in a thread of its own, while the topology is read, so that a run takes no longer."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pause")
+
+    def look_up(self) -> "Future[Pause | None]":
+        """The pause, or None where there is none; StoreError where etcd doesn't answer."""
+        return self._pool.submit(self._read)
+
+    def _read(self) -> Pause | None:
+        node = self._store.get(self._key)
+        return _parse(node) if node else None
+
+
+def _parse(node: Node) -> Pause:
+    try:
+        return msgspec.json.decode(node.value, type=Pause)
+    except msgspec.DecodeError:
+        # whatever else somebody has written there pauses as well
+        return Pause(reason=node.value[:200])
