@@ -52,13 +52,13 @@ def test_defining_and_applying_makes_the_master_and_tells_dns(
     for name in ("core-01", "core-02"):
         (tmp_path / "topology.json").write_text(json.dumps(cluster.document(name)))
         script(environment, "define-topology.sh", str(tmp_path / "topology.json"))
-        script(environment, "apply-topology.sh")
+        script(environment, "apply-topology.sh", "--no-wait")
         becomes_master(cluster, environment, name)
 
 
 def test_messing_moves_the_master_through_all_instances(cluster: Cluster, environment: Mapping[str, str]) -> None:
     script(environment, "define-topology.sh", "-", stdin=json.dumps(cluster.document("core-01")))
-    script(environment, "apply-topology.sh")
+    script(environment, "apply-topology.sh", "--no-wait")
     becomes_master(cluster, environment, "core-01")
     with subprocess.Popen(
         ["sh", "scripts/mess-with-cluster.sh"],
