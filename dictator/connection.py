@@ -1,31 +1,24 @@
-"""One connection to an instance, without blocking; drive() carries many of them on at once.
-
-A conversation is a generator that yields what its socket waits for (POLLIN or POLLOUT) until `deadline`. When that
-has passed, drive() throws a TimeoutError into it.
-"""
+"""One connection to an instance, without blocking: its methods are generators for dictator/conversation.py."""
 
 import errno
 import ipaddress
-import math
 import os
 import select
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Generator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from dictator.link import OutsideNetworks, ServerError
+from dictator.conversation import Waits
+from dictator.link import Command, OutsideNetworks, ServerError
 from dictator.observation import Instance
 from dictator.resp import Parser, packed
 from dictator.settings import Network, Settings
 
-T = TypeVar("T")
-Waits = Generator[int, None, T]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 CHUNK = 1 << 16
 
@@ -35,7 +28,7 @@ class Access:
     """How instances are reached, and which ones may be. Deadlines are in seconds."""
 
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     tls: ssl.SSLContext | None = None
     networks: tuple[Network, ...] = ()
     connect_timeout: float = 1.0
@@ -70,6 +63,7 @@ class Connection:
         self._instance = instance
         self._access = access
         self._socket: socket.socket | None = None
+        self._owed = False
 
     def fileno(self) -> int:
         """For poll()."""
@@ -128,8 +122,12 @@ class Connection:
         if isinstance(reply, ServerError):
             raise ConnectionError(f"authentication failed: {reply.text}")
 
-    def ask(self, commands: tuple[tuple[str | int, ...], ...], limit: int) -> Waits[list[Any]]:
+    def ask(self, commands: tuple[Command, ...], limit: int) -> Waits[list[Any]]:
         """Sends the commands, and returns their replies of `limit` bytes at most. Raises OSError or Malformed."""
+        if self._owed:
+            # a conversation was abandoned: what comes next would be taken for the reply to something else
+            raise ConnectionError("an earlier reply is outstanding")
+        self._owed = True
         self._wait_for("no whole reply", self._access.reply_timeout)
         yield from self._write(packed(commands))
         parser = Parser(limit)
@@ -141,6 +139,7 @@ class Connection:
             parser.feed(data)
         if len(parser.replies) > len(commands):
             raise ConnectionError("it sent more replies than it was asked for")
+        self._owed = False
         return parser.replies
 
     def _wait_for(self, what: str, seconds: float) -> None:
@@ -171,7 +170,7 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connection with a reset."""
-        self.is_open = False
+        self.is_open = self._owed = False
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -196,50 +195,3 @@ def _resolved(host: str, seconds: float) -> Address:
         return ipaddress.ip_address(answer.result(seconds))
     except (OSError, UnicodeError, TimeoutError):
         raise ConnectionError("its address can't be looked up") from None
-
-
-class Talk(Generic[T]):
-    """A conversation that is going on over a connection, and its result."""
-
-    def __init__(self, connection: Connection, waits: Waits[T]) -> None:
-        self.connection = connection
-        self._waits = waits
-        self._results: list[T] = []
-
-    @property
-    def result(self) -> T:
-        """What the conversation returned; only once it is over."""
-        return self._results[0]
-
-    def go_on(self, *, late: bool = False) -> int | None:
-        """Carries it on until it waits again, and returns for what; None when it is over."""
-        try:
-            return self._waits.throw(TimeoutError()) if late else next(self._waits)
-        except StopIteration as end:
-            self._results.append(end.value)
-            return None
-
-
-def drive(talks: Sequence[Talk[Any]]) -> None:
-    """Carries all conversations on, side by side, until each is over. None of them may raise."""
-    poll = select.poll()
-    waiting: dict[int, Talk[Any]] = {}
-
-    def go_on(talk: Talk[Any], *, late: bool = False) -> None:
-        events = talk.go_on(late=late)
-        if events is not None:
-            file = talk.connection.fileno()
-            waiting[file] = talk
-            poll.register(file, events)
-
-    for talk in talks:
-        go_on(talk)
-    while waiting:
-        left = min(talk.connection.deadline for talk in waiting.values()) - time.monotonic()
-        for file, _ in poll.poll(max(0, math.ceil(left * 1000))):
-            poll.unregister(file)
-            go_on(waiting.pop(file))
-        now = time.monotonic()
-        for file in [file for file, talk in waiting.items() if talk.connection.deadline <= now]:
-            poll.unregister(file)
-            go_on(waiting.pop(file), late=True)

@@ -1,13 +1,13 @@
 """The Runtime of real instances. Links live as long as it does; use it as a context manager."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Self, TypeVar
 
-from dictator.connection import access, drive
+from dictator.connection import access
+from dictator.conversation import drive
 from dictator.link import Group, NoAnswer, Replies
 from dictator.observation import Instance
 from dictator.redis_link import RedisLink
@@ -21,7 +21,7 @@ class RedisRuntime:
     """See Runtime. The pool serves map_parallel()."""
 
     def __init__(self, settings: Settings, pool: ThreadPoolExecutor) -> None:
-        self.deadline = math.inf
+        self.deadline = time.monotonic() + settings.apply_timeout
         self._access = access(settings)
         self._pool = pool
         self._acting = False

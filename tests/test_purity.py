@@ -13,6 +13,8 @@ PURE = {
     "safe_redis/topology.py": (ROOT, "safe_redis.topology"),
     "dnsd/records.py": (ROOT, "dnsd.records"),
     "dictator/plan.py": (ROOT, "dictator.plan"),
+    "dictator/replies.py": (ROOT, "dictator.replies"),
+    "dictator/resp.py": (ROOT, "dictator.resp"),
     "redis_counter/tally.py": (ROOT, "redis_counter.tally"),
 }
 IMPURE = ("redis", "docker", "urllib3", "dns", "flask", "gunicorn", "http", "socket", "ssl", "subprocess", "asyncio")
