@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from safe_redis import __version__
 from sandbox.process import MARK, ROOT
 from tests.units.cluster import Cluster
 from tests.units.hosts import IMAGE, Hosts
@@ -51,7 +52,7 @@ def _cluster(images: tuple[str, ...]) -> Iterator[Cluster]:
     with Hosts(("core-01", "Core-02"), images) as hosts:
         for host in hosts:
             for image in images:
-                host.run("docker", "tag", image, image.replace(":test", ":latest"))
+                host.run("docker", "tag", image, image.replace(":test", f":{__version__}"))
         yield Cluster(tuple(hosts))
 
 

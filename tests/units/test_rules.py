@@ -10,6 +10,7 @@ import pytest
 import dictator.settings
 import dnsd.settings
 import topology_observer.settings as observer
+from safe_redis import __version__
 from sandbox.process import ROOT
 from tests.units import fleet
 
@@ -181,7 +182,7 @@ def test_commands_are_named_by_their_paths(name: str) -> None:
 def test_pulls_its_image_if_it_can(name: str) -> None:
     variable = "NODE_IMAGE" if name in GLOBAL else f"{name.upper().replace('-', '_')}_IMAGE"
     image = "node" if name in GLOBAL else name
-    assert f"{variable}=safe-redis/{image}:latest" in values(name, "Environment")
+    assert f"{variable}=safe-redis/{image}:{__version__}" in values(name, "Environment")
     pulls = [command for command in values(name, "ExecStartPre") if "docker pull" in command]
     # the node's has been pulled by its volumes' units
     assert len(pulls) == (0 if name == "node" else 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from safe_redis import __version__
 from sandbox.process import ROOT, wait_until
 from tests.units.cluster import ALONE, STATES, Cluster, endpoint, name
 from tests.units.hosts import Host
@@ -65,13 +66,14 @@ def test_images_are_used_without_a_registry(cluster: Cluster) -> None:
 def test_images_come_from_a_registry_as_mirror(cluster: Cluster) -> None:
     registry, host = cluster.hosts
     image = "safe-redis/redis-counter"
+    tagged = f"{image}:{__version__}"
     registry.write("/etc/docker/registry/config.yml", REGISTRY)
     registry.run("systemctl", "start", "docker-registry")
-    registry.run("docker", "tag", image, f"localhost:5000/{image}")
-    registry.run("docker", "push", f"localhost:5000/{image}")
+    registry.run("docker", "tag", tagged, f"localhost:5000/{tagged}")
+    registry.run("docker", "push", f"localhost:5000/{tagged}")
     mirror(host, f"http://{registry.address}:5000/")
-    host.run("docker", "rmi", f"{image}:latest", f"{image}:test")
-    host.run("docker", "pull", image)
+    host.run("docker", "rmi", tagged, f"{image}:test")
+    host.run("docker", "pull", tagged)
     assert image in host.run("docker", "images", "--format", "{{.Repository}}").split()
     mirror(host)
 
@@ -219,7 +221,7 @@ def test_site_overrides_images_and_settings(cluster: Cluster) -> None:
     finally:
         host.run("rm", SITE)
         host.run("systemctl", "restart", name("dictator"))
-    assert host.container("redis-1-dictator")["Config"]["Image"] == "safe-redis/dictator:latest"
+    assert host.container("redis-1-dictator")["Config"]["Image"] == f"safe-redis/dictator:{__version__}"
 
 
 @pytest.mark.parametrize("unit", ["node", "dnsd"])
