@@ -15,7 +15,7 @@ from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
 from dictator.source import ClusterState
 from dictator.steps import told
-from safe_redis.errors import TopologyError, Unavailable, Unresolved
+from safe_redis.errors import DocumentError, TopologyError, Unavailable, Unresolved
 from safe_redis.fairlock import FairLock
 from safe_redis.srv import Resolver
 from safe_redis.topology import Address, Topology
@@ -62,6 +62,11 @@ def _note(receipt: Receipt, step: str, what: str, started: float) -> None:
     log.info("%s: %.2f ms", what, ms)
 
 
+def _check_size(topology: Topology, limit: int) -> None:
+    if len(topology.instances) > limit:
+        raise DocumentError(f"the document names {len(topology.instances)} instances, MAX_INSTANCES is {limit}")
+
+
 class Dictator:
     """Makes the instances be what a topology says. Thread-safe."""
 
@@ -76,6 +81,7 @@ class Dictator:
 
     def apply(self, topology: Topology, *, force: bool = False) -> Receipt:
         """Applies the topology and says what was done. Raises a TopologyError where it could not."""
+        _check_size(topology, self._settings.max_instances)
         with self._lock.turn():
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
@@ -101,6 +107,7 @@ class Dictator:
 
     def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
         """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""
+        _check_size(topology, self._settings.max_instances)
         with RedisRuntime(self._settings, self._pool) as runtime:
             made = plan(observe(runtime, *self._resolve(topology)), force=force)
         lines = [told(step) for step in made.steps] or ["nothing to do"]
