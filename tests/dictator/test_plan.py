@@ -7,7 +7,7 @@ import pytest
 from dictator.history import History, includes
 from dictator.observation import Instance, Observation, Replication, Skipped
 from dictator.plan import plan
-from dictator.source import ClusterState
+from dictator.state import ClusterState
 from dictator.steps import Drain, Fence, Follow, HandOver, Lift, Park, Pause, Promote, Tidy
 from safe_redis.errors import LostHolder, Refused, Unavailable
 
