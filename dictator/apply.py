@@ -1,4 +1,4 @@
-"""Applies a topology: resolve, observe, plan, take over, execute, and again until nothing is left to do. One at a time."""
+"""Applies a topology: resolve, observe, plan, take over, execute; again until nothing is left to do. One at a time."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ WIDTH = 64
 
 
 class Planner:
-    """Plans with what a run may write: the cluster's name, and the lineage's id, which is remembered once it was seen."""
+    """Plans with what a run may write: the cluster's name, and the lineage's id, remembered once it was seen."""
 
     def __init__(self, cluster: str, planner: Callable[..., Plan] = plan) -> None:
         self._cluster = cluster
@@ -152,6 +152,7 @@ class Dictator:
         master, slaves, left_out = self._resolve(topology)
         _note(receipt, "resolve", f"resolve {len(topology.instances)} names", started)
         with RedisRuntime(self._settings, self._pool) as runtime:
+            runtime.deadline = runtime.now() + self._settings.apply_timeout
             converge(
                 runtime,
                 self._settings,

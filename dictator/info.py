@@ -1,4 +1,4 @@
-"""Makes values of what instances answer: INFO, CONFIG GET, PUBSUB NUMSUB, the lineage record. Pure: no I/O, no clock."""
+"""Parses what instances answer: INFO, CONFIG GET, PUBSUB NUMSUB, the lineage record. Pure: no I/O, no clock."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ def version(fields: Fields) -> tuple[bool, tuple[int, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Persistence:
-    """The section `persistence`: whether what is acknowledged reaches the disk. `busy`: its log is being written anew."""
+    """The section `persistence`: whether writes reach the disk. `busy`: the append-only file is being rewritten."""
 
     aof: bool
     busy: bool
@@ -113,7 +113,7 @@ def persistence(fields: Fields) -> Persistence:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The section `memory`, in bytes: what counts towards `limit` (maxmemory; 0: none), and the policy when it is full."""
+    """The section `memory`, in bytes: what counts towards `limit` (maxmemory; 0: none), and its policy when full."""
 
     used: int
     limit: int

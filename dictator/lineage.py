@@ -1,4 +1,4 @@
-"""The lineage record: which instance holds the data that must survive, written into the data itself. Pure: no I/O, no clock.
+"""The lineage record: which instance holds the data that must survive, written into that data. Pure: no I/O, no clock.
 
 A replication id dies with a restart, and a number of keys says nothing of history. So each change of master is an
 *epoch*, and a key that is replicated and saved like any other says which instance serves it, or between which two a
@@ -41,8 +41,8 @@ class Member(msgspec.Struct, frozen=True):
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """One epoch of one cluster: `served` by `master`, or `intended` to go from `source` to `master`.
 
-    `id` was made when the cluster was brought up or adopted; epochs only grow. `forced` is the last epoch that an operator
-    forced (0: none): what was handed over since then lost nothing.
+    `id` was made when the cluster was brought up or adopted; epochs only grow. `forced` is the last epoch that an
+    operator forced (0: none): what was handed over since then lost nothing.
     """
 
     cluster: str

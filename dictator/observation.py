@@ -1,4 +1,4 @@
-"""What an instance says of itself, as frozen values. Pure: no I/O, no clock. (dictator/info.py makes them.)"""
+"""What an instance says of itself, as frozen values that dictator/info.py makes. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _stay(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool
 
 
 def _record_of(master: Observation, lineage: _Lineage) -> tuple[WriteRecord, ...]:
-    """The record that the master lacks, if it does: an epoch that was intended for it begins, any other is a new one."""
+    """The record that the master lacks, if any: an epoch that was intended for it begins; any other is a new one."""
     record, instance = master.record, master.instance
     if record is None or record.master != Member.of(instance) or lineage.forced == lineage.epoch:
         return (WriteRecord(instance, lineage.served(instance)),)

@@ -1,4 +1,4 @@
-"""All that a run has observed: the listed instances, masters outside the list, and what is missing. Pure: no I/O, no clock."""
+"""All that a run has observed: listed instances, those outside that matter, what is missing. Pure: no I/O, no clock."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from safe_redis.errors import Unavailable
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """The wanted master, the other listed instances that were reached, those outside that matter, and who is missing."""
+    """The wanted master, the other listed instances that were reached, those outside, and what is missing."""
 
     master: Observation
     slaves: tuple[Observation, ...]

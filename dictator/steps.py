@@ -142,7 +142,7 @@ class Drain(Step):
 
 @dataclass(frozen=True, slots=True)
 class Fence(Step):
-    """Put the role fence on the source, which refuses writes from here on, unless the record is not `record` any more."""
+    """Put the role fence on the source, which then refuses writes, if it still holds `record`."""
 
     source: Instance
     record: Record
@@ -161,7 +161,7 @@ class Promote(Step):
     record: Record
 
     def __str__(self) -> str:
-        return f"promote {self.target} ({self.record})"
+        return f"promote {self.target}"
 
 
 @dataclass(frozen=True, slots=True)

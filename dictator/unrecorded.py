@@ -1,4 +1,4 @@
-"""Finds the source where no instance has a record: a first bring-up, or the adoption of a replication. Pure: no I/O, no clock.
+"""Finds the source where there is no record: a first bring-up, or an adoption. Pure: no I/O, no clock.
 
 Only holders count: masters, and masters that a switch has parked. A slave is a copy, which redis itself overwrites
 whenever it reconnects.
@@ -55,7 +55,7 @@ def _maximal(holders: tuple[Observation, ...], state: ClusterState, *, force: bo
 
 
 def _preferred(holders: tuple[Observation, ...], state: ClusterState) -> Observation:
-    """What force keeps: the wanted master's history; where it has none, the holder with most keys; a parked one last."""
+    """What force keeps: the wanted master's history; else the holder with most keys, a parked one last."""
     wanted = state.master
     related = [seen for seen in holders if not wanted.empty and covers(seen, wanted)]
     if related:

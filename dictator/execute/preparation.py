@@ -36,7 +36,7 @@ MAX_LAG = 64 << 10
 
 
 def park(run: Run, step: Park) -> Figures:
-    """Fences a master that is to become a slave, then looks at what it holds; gives its role back if that would be lost."""
+    """Fences a master that is to become a slave, then looks at what it holds; gives up if that would be lost."""
     instance = step.instance
     commands = (*transaction(ROLE, PARK, REWRITE), INFO, ("INFO", "keyspace"), GET_RECORD)
     replies = run.runtime.link(instance).send(*commands)

@@ -7,7 +7,6 @@ from dictator.execute.commands import (
     NO_ONE,
     REWRITE,
     UNPAUSE,
-    CommandFailed,
     check_replies,
     set_record_when_full,
 )
@@ -55,7 +54,7 @@ def check_rights(run: Run, step: CheckRights) -> Figures:
     found = [text for text in run.runtime.map_parallel(missing, step.instances) if text]
     if found:
         raise Refused(
-            f"the dictator's user lacks the right to commands of a switch: {'; '.join(found)}. "
+            f"the dictator's user has no permissions to run commands of a switch: {'; '.join(found)}. "
             "The smallest rule that works is in docs/security.md"
         )
     return {}
@@ -108,7 +107,7 @@ def _memory(run: Run, instance: Instance) -> Memory:
 
 
 def _wait_until_durable(run: Run, target: Instance) -> Figures:
-    """Waits until the target's append-only file is complete: a target killed before would come back with an older one."""
+    """Waits until the target's append-only file is complete: killed before, it would come back with an older one."""
     last = Persistence(aof=False, busy=False)
 
     def durable() -> Persistence | None:
@@ -123,6 +122,6 @@ def _wait_until_durable(run: Run, target: Instance) -> Figures:
         why = last.failed or "its append-only file is still being rewritten (aof_rewrite_in_progress)"
         raise NotCaughtUp(f"{target} could lose what it has in a crash: {why}, gave up after {limit:g} s")
     if not found.aof:
-        run.warn(f"{target} has no append-only file: a crash of it would cost what was written since its last snapshot")
+        run.warn(f"{target} has no append-only file: a crash would cost what was written since its last snapshot")
         return {"aof": "off"}
     return {}

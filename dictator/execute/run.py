@@ -63,7 +63,7 @@ class Run:
         self.warn_unsaved(instance, results[1])
 
     def restore(self, instance: Instance, role: Any) -> None:
-        """Gives an instance the role back that it had, as ROLE told it: a master's, or that of a slave of an address."""
+        """Gives an instance back the role that it had, as ROLE gave it: a master's, or a slave's of an address."""
         back = NO_ONE if role[0] == "master" else replicaof((str(role[1]), int(role[2])))
         replies = self.runtime.link(instance).send(*transaction(back, REWRITE), UNPAUSE)
         _, rest = check_transaction(instance, replies, 2, tolerate=(1,))
@@ -73,8 +73,9 @@ class Run:
         """Refuses to go on where CONFIG REWRITE failed: after a restart, the instance would not be what it is now."""
         if isinstance(rewrite, ServerError) and not forced:
             raise Refused(
-                f"{instance} can't save its role (CONFIG REWRITE: {rewrite.text}): after a restart it could be a second "
-                "master. Give it a config file that it may write, or repeat with force=1 (apply-topology.sh --force)"
+                f"{instance} can't save its role (CONFIG REWRITE: {rewrite.text}): after a restart it could be a "
+                "second master. Give it a config file that it may write, or repeat with force=1 "
+                "(apply-topology.sh --force)"
             )
         self.warn_unsaved(instance, rewrite)
 

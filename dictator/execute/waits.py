@@ -30,9 +30,14 @@ def read_replication(runtime: Runtime, instance: Instance) -> Replication:
     return replication(fields)
 
 
-def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None]) -> T | None:
-    """What `look` returns, once it returns something; None after `seconds`. It is called at least once."""
+def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None], *, in_window: bool = False) -> T | None:
+    """What `look` returns, once it returns something; None after `seconds`. It is called at least once.
+
+    The wait ends with the whole run's time, but for one in the window: the pause has a deadline of its own.
+    """
     deadline = runtime.now() + seconds
+    if not in_window:
+        deadline = min(deadline, runtime.deadline)
     pause = FIRST_INTERVAL
     while True:
         result = look()
@@ -59,7 +64,9 @@ def wait_in_sync(runtime: Runtime, target: Instance, source: Instance, seconds: 
         raise NotCaughtUp(f"{target} is not in sync with {source}: {state}, gave up after {seconds:g} s")
 
 
-def wait_for_offset(runtime: Runtime, target: Instance, wanted: Offset, seconds: float, *, linked: bool) -> int:
+def wait_for_offset(
+    runtime: Runtime, target: Instance, wanted: Offset, seconds: float, *, linked: bool, in_window: bool = False
+) -> int:
     """Waits until the target has applied `wanted`, and returns its offset. `linked`: with its link up, too."""
     last = 0
 
@@ -70,7 +77,7 @@ def wait_for_offset(runtime: Runtime, target: Instance, wanted: Offset, seconds:
         same = not rep.master and rep.history.replid == wanted.replid and (rep.link_up or not linked)
         return last if same and last >= wanted.offset else None
 
-    reached = poll(runtime, seconds, offset_reached)
+    reached = poll(runtime, seconds, offset_reached, in_window=in_window)
     if reached is None:
         raise NotCaughtUp(f"{target} at offset {last}, waiting for {wanted.offset}, gave up after {seconds:g} s")
     return reached

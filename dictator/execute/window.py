@@ -67,7 +67,7 @@ class Window:
         """Waits until the target has applied what the source held when it was last sampled."""
         # a fenced 6.2 has dropped its slaves, so that a link can only be asked for before; id and offset are the proof
         limit, linked = run.settings.pause_timeout / 2, self._fenced_at is None
-        return {"offset": wait_for_offset(run.runtime, step.target, self._wanted, limit, linked=linked)}
+        return {"offset": wait_for_offset(run.runtime, step.target, self._wanted, limit, linked=linked, in_window=True)}
 
     def fence(self, run: Run, step: Fence) -> Figures:
         """Fences the source, on disk as well, if its record still is the intent of this run."""
@@ -130,7 +130,7 @@ class Window:
             except NoAnswer:
                 return None
 
-        rep = poll(self._run.runtime, self._run.settings.reply_timeout, ask)
+        rep = poll(self._run.runtime, self._run.settings.reply_timeout, ask, in_window=True)
         if rep is None:
             self._leave_fenced(step, error)
         if not rep.master:

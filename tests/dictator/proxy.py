@@ -12,12 +12,7 @@ from typing import Protocol
 
 from sandbox.proxy import Conversation, Proxy
 
-<<<<<<< HEAD
-READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB"}
-=======
 READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB", "GET"}
-CHUNK = 1 << 16
->>>>>>> 972c149 (Decide by a lineage record in the data which instance is the source)
 
 
 class Watch(Protocol):

@@ -12,13 +12,8 @@ import pytest
 from dictator.connection import Access
 from dictator.link import NoAnswer
 from dictator.observation import Instance
-<<<<<<< HEAD
 from dictator.redis_link import RedisLink
-from safe_redis.errors import Interrupted, NotCaughtUp, Refused
-=======
-from dictator.settings import Settings
 from safe_redis.errors import Interrupted, Refused
->>>>>>> 972c149 (Decide by a lineage record in the data which instance is the source)
 from sandbox.process import wait_until
 from tests.dictator.group import Group, fill
 from tests.dictator.proxy import Gate

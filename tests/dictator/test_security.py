@@ -36,7 +36,7 @@ def guarded(group: Group, flavour: str, dictator: str) -> Group:
     users = {"user dictator": dictator, "user replica": rule("replica")}
     link = {"masteruser": "replica", "masterauth": PASSWORD}
     group.password = OPERATOR
-    group.add("a", "b", "c", flavour=flavour, config={**users, **link, "requirepass": OPERATOR})
+    group.add("a", "b", "c", flavour=flavour, config={**users, **link, "requirepass": OPERATOR, "appendonly": "yes"})
     fill(group["a"])
     group.follow("a", "b", "c")
     # so that there is something to tidy up

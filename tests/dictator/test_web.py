@@ -1,6 +1,7 @@
 """PUT /master and what else the dictator answers, from a real process over HTTP."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from dictator.app import make
 from dictator.apply import Dictator
+from dictator.lineage import KEY
 from dictator.settings import Settings
 from sandbox.process import free_port, wait_until
 from tests.dictator.group import PATIENCE, Group, fill
@@ -47,9 +49,13 @@ def test_gives_a_receipt_to_who_asks_for_json(trio: Group, service: Service) -> 
     steps = [each["step"] for each in receipt["steps"]]
     order = [
         "observe",
+        "takeover",
+        "observe",
+        "checkrights",
         "prepare",
         "reparent",
-        "probe",
+        "verify",
+        "intend",
         "pause",
         "drain",
         "fence",
@@ -154,6 +160,13 @@ def test_answers_413_404_and_405(service: Service) -> None:
 
 
 def test_a_dry_run_tells_the_steps_and_touches_nothing(trio: Group, service: Service) -> None:
+    master = trio.servers["a"].address
+    plain = service.put(document(trio, "a", "b", "c"), "?dry_run=1").body
+    assert re.search(rf"^record at {master}: epoch \d+, served by {master}$", plain, re.MULTILINE), (
+        "it says so of an adoption"
+    )
+    assert trio["a"].get(KEY) is None
+    trio.apply("a", "b", "c")
     before = trio.state()
     for name in "abc":
         trio[name].config_resetstat()
@@ -167,7 +180,16 @@ def test_a_dry_run_tells_the_steps_and_touches_nothing(trio: Group, service: Ser
     )
     assert trio.state() == before
     used = {each.removeprefix("cmdstat_") for name in "abc" for each in trio[name].info("commandstats")}
-    assert not used & {"replicaof", "client|pause", "config|set", "config|rewrite", "publish"}
+    assert not used & {
+        "replicaof",
+        "client|pause",
+        "config|set",
+        "config|rewrite",
+        "set",
+        "client|kill",
+        "client|setname",
+        "multi",
+    }
     assert service.put(document(trio, "a", "b", "c"), "?dry_run=1").body == "nothing to do\n"
     assert json.loads(service.request("GET", "/master").body)["topology"] is None
 
