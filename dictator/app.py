@@ -1,6 +1,5 @@
 """The dictator's web app: PUT /master applies a topology, GET /master shows what came of it."""
 
-import logging
 import os
 
 import msgspec
@@ -13,9 +12,8 @@ from safe_redis.fairlock import QUEUE
 from safe_redis.logs import configure
 from safe_redis.settings import read
 from safe_redis.topology import Topology
+from safe_redis.version import Admitted, from_headers
 from safe_redis.web import document_app, text
-
-log = logging.getLogger(__name__)
 
 # every PUT that waits holds a thread; /healthz and GET /master need some too
 THREADS = QUEUE + 16
@@ -25,25 +23,25 @@ def create() -> Flask:
     """The app, made of the environment; gunicorn calls it."""
     settings = read(Settings, os.environ)
     configure(settings)
-    if settings.sends_password_anywhere:
-        log.warning("ALLOWED_NETWORKS is not set: the password goes to any address that a document names")
     return make(Dictator(settings))
 
 
 def make(dictator: Dictator) -> Flask:
     """The app around a dictator."""
+    admitted = Admitted()
 
     def put(topology: Topology) -> Response:
         force, dry_run = _flag("force"), _flag("dry_run")
         if dry_run:
             return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
-        receipt = dictator.apply(topology, force=force)
+        version = from_headers(request.headers.get)
+        receipt = dictator.apply(topology, force=force, admit=lambda: admitted.admit(version))
         status = 202 if receipt.open else 200
         if request.accept_mimetypes.best_match(["text/plain", "application/json"]) == "application/json":
             return Response(receipt.json(), status=status, mimetype="application/json")
-        told = f"; {receipt.open}" if receipt.open else ""
+        still_open = f"; {receipt.open}" if receipt.open else ""
         lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
-        return text(f"OK{told}{lost}", status)
+        return text(f"OK{still_open}{lost}", status)
 
     app = document_app("dictator", "/master", put)
 

@@ -3,12 +3,13 @@
 import os
 import threading
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from dnsd.publisher import Publisher
 from dnsd.settings import read
 from safe_redis import logs, web
 from safe_redis.topology import Topology
+from safe_redis.version import from_headers
 
 
 def create() -> Flask:
@@ -19,7 +20,7 @@ def create() -> Flask:
     threading.Thread(target=publisher.keep_fresh, name="refresher", daemon=True).start()
 
     def put(topology: Topology) -> Response:
-        left_out = publisher.publish(topology)
+        left_out = publisher.publish(topology, from_headers(request.headers.get))
         if left_out:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")

@@ -1,4 +1,4 @@
-"""Writes records into etcd with a TTL, refreshes them until the next topology, removes old ones.
+"""Publishes a topology as records in etcd, refreshes them until the next one, and removes old ones.
 
 What is refreshed is what was last published, not what the sources say by now: an instance that
 came back under another address is in DNS again only when the dictator has dealt with it and the
@@ -6,20 +6,22 @@ next PUT says so.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from logging import DEBUG, INFO, WARNING
 from typing import TypeVar
 
 from dnsd import records
+from dnsd.ledger import Ledger, Publication
 from dnsd.records import DesiredRecord
 from dnsd.settings import Settings
-from safe_redis.errors import Busy, NoRecord, Rejected, StoreError
+from dnsd.zone import Superseded, Zone
+from safe_redis.errors import NoRecord, Rejected, TopologyError
 from safe_redis.etcd import Store
+from safe_redis.fairlock import FairLock
 from safe_redis.topology import Topology
+from safe_redis.version import Version
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,14 +33,6 @@ RETRY = 0.5
 WRITERS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A value to keep in etcd, and when (time.monotonic()) it is to be written again."""
-
-    value: str
-    due: float
-
-
 class Publisher:
     """Owns the records under the publish domain. PUTs may come from several threads."""
 
@@ -46,41 +40,57 @@ class Publisher:
         self._store = store
         self._settings = settings
         self._domain = settings.domain
+        self._master_key = records.master_key(self._domain)
+        self._slaves_key = records.slaves_key(self._domain)
+        self._ledger = Ledger(store, records.publication_key(self._domain))
+        self._zone = Zone(store, self._ledger, settings.ttl)
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="etcd")
-        self._held: dict[str, Held] = {}
+        # when (time.monotonic()) each record is to be written again, by its key
+        self._due: dict[str, float] = {}
         self._adopted = False
-        self._turn = threading.Lock()
-        # locks aren't fair: without this, the refresher could go on and on before a waiting PUT
-        self._no_put = threading.Event()
-        self._no_put.set()
+        self._lock = FairLock(settings.turn_timeout)
 
-    def publish(self, topology: Topology) -> tuple[str, ...]:
+    def publish(self, topology: Topology, version: Version | None = None) -> tuple[str, ...]:
         """Replaces what is published; the slaves left out, each with the reason.
 
-        DocumentError for clashing names; NoRecord where the master can't be published, StoreError
-        where etcd fails: then what was published goes on being refreshed.
+        DocumentError for clashing names, Outdated for an older version than what is published;
+        NoRecord where the master can't be published, StoreError where etcd fails, Superseded where
+        another dnsd has published meanwhile: then what was published goes on being refreshed.
         """
-        master, *slaves = records.wanted(topology, self._domain)
-        with self._my_turn():
-            # the master alone first: it is the one that clients wait for
-            self._write(master.key, records.value(master, self._source(master)))
-            published = self._pool.submit(self._store.children, records.slaves_key(self._domain))
-            values, left_out = _slaves(slaves, self._sources(slaves))
-            self._all(lambda key: self._write(key, values[key]), values)
+        desired = records.desired(topology, self._domain)
+        with self._lock.turn():
+            self._ledger.admit(version)
+            before = self._ledger.current
+            values, left_out = self._values(desired)
+            self._ledger.announce(values, version)
             self._adopted = True
-            keys = {node.key for node in published.result().values()} | set(self._held)
-            self._all(self._remove, keys - set(values) - {master.key})
-        log.info("published %s as master, %d slaves", topology.master, len(values))
-        for each in left_out:
-            log.warning("left out %s", each)
+            self._due = dict.fromkeys(values, time.monotonic())
+            try:
+                self._write_all(values)
+            except Superseded:
+                self._follow()
+                raise
+        # the observer repeats a PUT once in a while
+        changed = before is None or before.records != values
+        log.log(INFO if changed else DEBUG, "published %s as master, %d slaves", topology.master, len(values) - 1)
+        for reason in left_out:
+            log.log(WARNING if changed else DEBUG, "left out %s", reason)
         return left_out
+
+    def _write_all(self, values: dict[str, str]) -> None:
+        """Writes the records, the master's first, since clients wait for it, and removes others."""
+        self._write(self._master_key, values[self._master_key])
+        present = self._pool.submit(self._store.children, self._slaves_key)
+        self._all(lambda key: self._write(key, values[key]), [key for key in values if key != self._master_key])
+        self._all(self._remove, {node.key for node in present.result().values()} - set(values))
 
     def keep_fresh(self) -> None:
         """Writes each record again when it is due. Never returns; run it in a daemon thread."""
         while True:
             try:
-                pause = self._refresh_next()
-            except StoreError as error:
+                with self._lock.turn():
+                    pause = self._refresh_next()
+            except TopologyError as error:
                 log.warning("failed to refresh: %s", error)
                 pause = min(RETRY, self._settings.ttl_refresh)
             except Exception:
@@ -90,56 +100,88 @@ class Publisher:
 
     def _refresh_next(self) -> float:
         """Writes the record that is due first, if it is; the seconds until the next is due."""
-        self._no_put.wait(self._settings.turn_timeout)
-        with self._turn:
-            if not self._adopted:
-                self._adopt()
-            if not self._held:
-                return self._settings.ttl_refresh
-            key = min(self._held, key=lambda each: self._held[each].due)
-            held = self._held[key]
-            pause = held.due - time.monotonic()
-            if pause > 0:
-                return min(pause, self._settings.ttl_refresh)
-            try:
-                self._write(key, held.value)
-            except Rejected as error:  # concerns this one: the others must not wait for it
-                log.warning("failed to refresh: %s", error)
-                self._held[key] = Held(held.value, time.monotonic() + self._settings.ttl_refresh)
-            return 0
+        if not self._adopted:
+            self._adopt()
+        publication = self._ledger.current
+        if not self._due or publication is None:
+            return self._settings.ttl_refresh
+        key = min(self._due, key=lambda key: self._due[key])
+        pause = self._due[key] - time.monotonic()
+        if pause > 0:
+            return min(pause, self._settings.ttl_refresh)
+        try:
+            if key == self._master_key:
+                self._refresh_master(publication)
+            else:
+                self._write(key, publication.records[key])
+        except Superseded as error:
+            log.warning("takes over what another dnsd has published: %s", error)
+            self._follow()
+        except Rejected as error:  # concerns this one: the others must not wait for it
+            log.warning("failed to refresh: %s", error)
+            self._due[key] = time.monotonic() + self._settings.ttl_refresh
+        return 0
+
+    def _refresh_master(self, publication: Publication) -> None:
+        """Writes the master's record, and removes slaves' records that a late write has brought back.
+
+        They are listed first: whoever publishes writes the master first, so if that hasn't changed
+        by then, what is listed here is of no later publication.
+        """
+        present = {node.key for node in self._store.children(self._slaves_key).values()}
+        self._write(self._master_key, publication.records[self._master_key])
+        self._all(self._remove, present - set(publication.records))
 
     def _adopt(self) -> None:
-        """Takes over what an earlier dnsd has published, so that it doesn't expire."""
-        master = self._store.get(records.master_key(self._domain))
-        slaves = self._store.children(records.slaves_key(self._domain))
+        """Takes over what an earlier dnsd has published, unless it has expired."""
+        self._ledger.admit(None)
+        master = self._store.get(self._master_key)
+        slaves = self._store.children(self._slaves_key)
+        alive = {}
         for node in (*([master] if master else []), *slaves.values()):
-            if not records.well_formed(node.value):
-                log.warning("ignored what is at %s, it is no record: %r", node.key, node.value)
-            elif node.key not in self._held:
+            if records.well_formed(node.value):
                 log.info("took over %s: %s", node.key, node.value)
-                self._held[node.key] = Held(node.value, time.monotonic())
+                alive[node.key] = node.value
+            else:
+                log.warning("ignored what is at %s, it is no record: %r", node.key, node.value)
+        if alive and self._ledger.current is None:
+            self._ledger.announce(alive)
+        if alive:
+            self._follow()
         self._adopted = True
 
-    def _source(self, want: DesiredRecord) -> str | None:
-        node = self._store.get(want.source) if want.source else None
-        return node.value if node else None
+    def _follow(self) -> None:
+        """Refreshes what is now the current publication, all of it at once."""
+        while not self._ledger.confirm():
+            log.info("found that another dnsd has published")
+        current = self._ledger.current
+        self._due = dict.fromkeys(current.records if current else (), time.monotonic())
 
-    def _sources(self, wanted: Iterable[DesiredRecord]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for nodes in self._all(self._store.children, records.parents(wanted)):
-            found |= {node.key: node.value for node in nodes.values()}
-        return found
+    def _values(self, desired: tuple[DesiredRecord, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The values by key, the master's first, and why slaves have none; NoRecord where the master has none."""
+        sources: dict[str, str] = {}
+        for nodes in self._all(self._store.children, records.parents(desired)):
+            sources |= {node.key: node.value for node in nodes.values()}
+        values: dict[str, str] = {}
+        left_out: list[str] = []
+        for record in desired:
+            try:
+                values[record.key] = records.value(record, sources.get(record.source), self._settings.record_ttl)
+            except NoRecord as error:
+                if record.key == self._master_key:
+                    raise
+                left_out.append(str(error))
+        return values, tuple(left_out)
 
     def _write(self, key: str, value: str) -> None:
-        self._store.put(key, value, self._settings.ttl)
-        self._held[key] = Held(value, time.monotonic() + self._settings.ttl_refresh)
-        log.debug("wrote %s: %s", key, value)
+        write = self._zone.write_master if key == self._master_key else self._zone.write_slave
+        write(key, value)
+        self._due[key] = time.monotonic() + self._settings.ttl_refresh
 
     def _remove(self, key: str) -> None:
         # whether etcd does it or not: what isn't refreshed is gone after its TTL
-        self._held.pop(key, None)
-        self._store.delete(key)
-        log.info("removed %s", key)
+        self._due.pop(key, None)
+        self._zone.remove(key)
 
     def _all(self, do: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`do` of each item, some at once.
@@ -148,36 +190,11 @@ class Publisher:
         given up.
         """
         running = [self._pool.submit(do, item) for item in items]
-        for each in running:
-            error = each.exception()
+        for future in running:
+            error = future.exception()
             if error and not isinstance(error, Rejected):
                 for other in running:
                     other.cancel()
                 wait(running)
                 raise error
-        return [each.result() for each in running]
-
-    @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        self._no_put.clear()
-        try:
-            if not self._turn.acquire(timeout=self._settings.turn_timeout):
-                raise Busy(f"another PUT, or etcd, took more than {self._settings.turn_timeout:g} s")
-            try:
-                yield
-            finally:
-                self._turn.release()
-        finally:
-            self._no_put.set()
-
-
-def _slaves(wanted: Iterable[DesiredRecord], sources: dict[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The values of the slaves by key, and why others have none."""
-    values: dict[str, str] = {}
-    left_out: list[str] = []
-    for each in wanted:
-        try:
-            values[each.key] = records.value(each, sources.get(each.source))
-        except NoRecord as error:
-            left_out.append(str(error))
-    return values, tuple(left_out)
+        return [future.result() for future in running]

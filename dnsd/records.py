@@ -1,4 +1,4 @@
-"""Which records a topology wants in DNS, and what they say. Pure: no I/O, no clock.
+"""Which records a topology needs in DNS, and what they say. Pure: no I/O, no clock.
 
 SkyDNS reads a name from the etcd key that holds its labels reversed: core-01.redis-1.docker is
 /skydns/docker/redis-1/core-01. One malformed value breaks SkyDNS's answers for everything above
@@ -15,15 +15,24 @@ from safe_redis.errors import DocumentError, NoRecord
 from safe_redis.topology import DEFAULT_PORT, Address, Topology, is_ip, is_name
 
 ROOT = "/skydns"
+CONFIG = "/config"
 MASTER = "master"
 SLAVES = "slaves"
 
 
-class Service(msgspec.Struct, frozen=True):
-    """What a record says, in SkyDNS's terms; what else registrator may have written is left out."""
+# a well-formed record by which SkyDNS answers that there is no such service (target ".")
+NO_SERVICE = '{"host":"","port":0}'
+
+
+class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a record says, in SkyDNS's terms; what else registrator may have written is left out.
+
+    `ttl` is how many seconds a resolver may cache the answer.
+    """
 
     host: str = ""
     port: int = 0
+    ttl: int = 0
 
     @property
     def usable(self) -> bool:
@@ -35,7 +44,7 @@ class Service(msgspec.Struct, frozen=True):
 class DesiredRecord:
     """A record to publish at `key`, for `instance`, made from the record at `source`.
 
-    `source` is empty where the instance is an IP address: it says all by itself.
+    `source` is empty where the instance is an IP address, which needs no look-up.
     """
 
     key: str
@@ -58,7 +67,12 @@ def slaves_key(domain: str) -> str:
     return f"{key_of(domain)}/{SLAVES}"
 
 
-def wanted(topology: Topology, domain: str) -> tuple[DesiredRecord, ...]:
+def publication_key(domain: str) -> str:
+    """The key of the publication, beside the cluster's other settings: SkyDNS must not read it."""
+    return f"{CONFIG}/{domain.partition('.')[0]}/publication"
+
+
+def desired(topology: Topology, domain: str) -> tuple[DesiredRecord, ...]:
     """The records of `topology`, the master's first; DocumentError for names that would clash."""
     labels: dict[str, Address] = {}
     slaves = []
@@ -86,34 +100,34 @@ def label(instance: Address) -> str:
     return f"{digits}-{instance.port or DEFAULT_PORT}".replace(".", "-").replace(":", "-")
 
 
-def value(want: DesiredRecord, found: str | None) -> str:
-    """The record's JSON, from `found` at the source; NoRecord says what is missing or wrong."""
-    instance = want.instance
-    if not want.source:
+def value(record: DesiredRecord, source: str | None, ttl: int) -> str:
+    """The record's JSON, from the text at its source; NoRecord says what is missing or wrong."""
+    instance = record.instance
+    if not record.source:
         host = str(ipaddress.ip_address(instance.address))
-        return _json(Service(host, instance.port or DEFAULT_PORT))
-    if found is None:
-        raise NoRecord(f"{instance} has no record at {want.source}")
-    record = _decode(found)
-    if record is None:
-        raise NoRecord(f"{instance}: the record at {want.source} is malformed: {found[:200]}")
-    if not record.host.strip(". "):
-        raise NoRecord(f"{instance}: the record at {want.source} has an empty host; start registrator with -ip")
-    service = Service(record.host, instance.port or record.port)
+        return _json(Service(host, instance.port or DEFAULT_PORT, ttl))
+    if source is None:
+        raise NoRecord(f"{instance} has no record at {record.source}")
+    registered = _decode(source)
+    if registered is None:
+        raise NoRecord(f"{instance}: the record at {record.source} is malformed: {source[:200]}")
+    if not registered.host.strip(". "):
+        raise NoRecord(f"{instance}: the record at {record.source} has an empty host; start registrator with -ip")
+    service = Service(registered.host, instance.port or registered.port, ttl)
     if not service.usable:
-        raise NoRecord(f"{instance}: the record at {want.source} leads nowhere: {found[:200]}")
+        raise NoRecord(f"{instance}: the record at {record.source} leads nowhere: {source[:200]}")
     return _json(service)
 
 
-def well_formed(found: str) -> bool:
+def well_formed(text: str) -> bool:
     """Whether a published value is one that `value` could have made."""
-    record = _decode(found)
-    return record is not None and record.usable
+    service = _decode(text)
+    return service is not None and service.usable
 
 
 def parents(records: Iterable[DesiredRecord]) -> Iterator[str]:
     """The directories that hold the sources, each once."""
-    yield from dict.fromkeys(each.source.rpartition("/")[0] for each in records if each.source)
+    yield from dict.fromkeys(record.source.rpartition("/")[0] for record in records if record.source)
 
 
 def _source(field: str, instance: Address, domain: str) -> str:
@@ -126,9 +140,9 @@ def _source(field: str, instance: Address, domain: str) -> str:
     return key
 
 
-def _decode(found: str) -> Service | None:
+def _decode(text: str) -> Service | None:
     try:
-        return msgspec.json.decode(found, type=Service)
+        return msgspec.json.decode(text, type=Service)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 

@@ -15,11 +15,15 @@ DEFAULT_MEMBER = "http://127.0.0.1:4001"
 
 
 class Settings(WebSettings, frozen=True, kw_only=True):
-    """TTL and TTL_REFRESH are in seconds; a record that isn't refreshed for TTL is gone."""
+    """Times are in seconds. A record that isn't refreshed for TTL is gone; a resolver may cache it for RECORD_TTL.
+
+    The default of TTL outlives fleet's moving of dnsd to another host, which takes 20 to 30 s.
+    """
 
     publish_domain: str = "docker"
-    ttl: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 30
-    ttl_refresh: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 15.0
+    ttl: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 60
+    ttl_refresh: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 20.0
+    record_ttl: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 5
     # how long a PUT waits for the one before it
     turn_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 20.0
 

@@ -4,11 +4,15 @@ A message names the thing and the figure; it is sent as one line `ErrorClass: me
 why most names are what happened rather than `...Error`.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class TopologyError(Exception):
     """Anything that a service says to its caller instead of `OK`."""
 
     status = 500
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class DocumentError(TopologyError):
@@ -21,8 +25,21 @@ class SettingsError(TopologyError):
     """An environment variable holds a bad value; the message names the variable and the value."""
 
 
+class Unauthorized(TopologyError):
+    """The request doesn't carry the token that the service asks for."""
+
+    status = 401
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
 class Refused(TopologyError):
     """Going on could lose data; the message says which instance holds what, and how to force it."""
+
+    status = 409
+
+
+class Outdated(TopologyError):
+    """The document is older than one that was applied already; the message gives both indexes."""
 
     status = 409
 

@@ -60,17 +60,19 @@ def document_app(name: str, path: str, put: Callable[[Topology], Response]) -> F
     def _healthz() -> Response:
         return text("OK")
 
-    app.register_error_handler(TopologyError, _told)
+    app.register_error_handler(TopologyError, _failed)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
     return app
 
 
-def _told(error: TopologyError) -> Response:
+def _failed(error: TopologyError) -> Response:
     line = f"{type(error).__name__}: {error}"
     level = logging.ERROR if error.status == 500 else logging.WARNING
     log.log(level, "answered %d: %s", error.status, line)
-    return text(line, error.status)
+    answer = text(line, error.status)
+    answer.headers.extend(error.headers)
+    return answer
 
 
 def _http(error: HTTPException) -> Response:

@@ -1,13 +1,14 @@
 """A dnsd on a real etcd, with records as registrator writes them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dnsd.records import NO_SERVICE
 from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
 from sandbox.web import LOOPBACK, WebServer, request
@@ -25,11 +26,16 @@ class Dnsd(WebServer):
 
     def put(self, master: Any, *slaves: Any) -> tuple[int, str]:
         """PUT a topology; each instance is a host of redis-1.docker, or an object."""
-        return self.put_raw(json.dumps({"master": _instance(master), "slaves": [_instance(each) for each in slaves]}))
+        return self.put_raw(_document(master, *slaves))
 
-    def put_raw(self, body: str | bytes) -> tuple[int, str]:
+    def put_version(self, index: int, master: Any, *slaves: Any, cluster: str = "a") -> tuple[int, str]:
+        """PUT a topology as the observer does, with etcd's index of it."""
+        headers = {"Topology-Index": str(index), "Topology-Cluster": cluster}
+        return self.put_raw(_document(master, *slaves), headers)
+
+    def put_raw(self, body: str | bytes, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
         """PUT a body as it is."""
-        return self.request("PUT", "/dns", body)[:2]
+        return self.request("PUT", "/dns", body, headers=headers)[:2]
 
     def register(self, host: str, address: str, port: int) -> None:
         """Write a node's record as registrator does."""
@@ -41,14 +47,12 @@ class Dnsd(WebServer):
         assert answer.status in {200, 404}, answer.body
 
     def published(self) -> dict[str, Any]:
-        """What is at `master` and below `slaves` right now."""
-        found = {}
-        master = self.etcd.keys.get(f"{DOMAIN}/master")
-        if master is not None:
-            found["master"] = json.loads(master)
+        """Host and port at `master` and below `slaves` right now; a placeholder, which leads nowhere, is left out."""
+        values = {"master": self.etcd.keys.get(f"{DOMAIN}/master")}
         for node in (self.etcd.keys.node(f"{DOMAIN}/slaves") or {}).get("nodes", []):
-            found["slaves/" + node["key"].rpartition("/")[2]] = json.loads(node["value"])
-        return found
+            values["slaves/" + node["key"].rpartition("/")[2]] = node.get("value")
+        records = {name: json.loads(value) for name, value in values.items() if value not in {None, NO_SERVICE}}
+        return {name: {"host": record["host"], "port": record["port"]} for name, record in records.items()}
 
     def index(self, name: str) -> int:
         """The modifiedIndex of a published record; 0 where there is none."""
@@ -64,6 +68,10 @@ class Dnsd(WebServer):
 StartDnsd = Callable[..., Dnsd]
 
 
+def _document(master: Any, *slaves: Any) -> str:
+    return json.dumps({"master": _instance(master), "slaves": [_instance(slave) for slave in slaves]})
+
+
 def _instance(given: Any) -> Any:
     return {"address": f"{given}.redis-1.docker"} if isinstance(given, str) else given
 
@@ -73,8 +81,8 @@ def start_dnsd(etcd: EtcdServer, tmp_path: Path) -> Iterator[StartDnsd]:
     """Starts a dnsd on the etcd with three nodes registered; environment by keywords."""
     with ExitStack() as stack:
 
-        def start(*, wait: bool = True, **env: str) -> Dnsd:
-            service = Dnsd(etcd, tmp_path / "dnsd.log", **env)
+        def start(*, wait: bool = True, log: str = "dnsd.log", **env: str) -> Dnsd:
+            service = Dnsd(etcd, tmp_path / log, **env)
             stack.callback(service.kill)
             if etcd.running:
                 for number in (1, 2, 3):

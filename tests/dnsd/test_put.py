@@ -54,6 +54,12 @@ def test_clients_find_what_is_published_by_srv(dnsd: Dnsd, skydns: SkyDns) -> No
     ]
 
 
+def test_resolvers_may_cache_a_record_for_five_seconds(dnsd: Dnsd, skydns: SkyDns) -> None:
+    dnsd.put("core-01", "core-02")
+    assert skydns.query("master.redis-1.docker").answer[0].ttl == 5
+    assert skydns.query("slaves.redis-1.docker").answer[0].ttl == 5
+
+
 def test_a_new_topology_moves_the_master_and_deletes_what_is_not_listed(dnsd: Dnsd) -> None:
     dnsd.put("core-01", "core-02", "core-03")
     assert dnsd.put("core-02", "core-01")[0] == 200
@@ -215,9 +221,7 @@ def test_a_key_that_etcd_rejects_is_named_and_the_others_are_written(dnsd: Dnsd)
     assert body.startswith("Rejected: ")
     assert f"{DOMAIN}/slaves/core-02" in body
     dnsd.etcd.keys.delete(f"{DOMAIN}/slaves/core-02/in-the-way")
-    published = dnsd.etcd.keys.get(f"{DOMAIN}/slaves/core-03")
-    assert published is not None
-    assert json.loads(published) == at(3)
+    assert dnsd.published()["slaves/core-03"] == at(3)
 
 
 def test_fifty_slaves_are_published_in_one_put(dnsd: Dnsd) -> None:

@@ -14,7 +14,8 @@ BAD = {
     "ttl": ({"TTL": "half"}, "TTL='half'"),
     "ttl_zero": ({"TTL": "0"}, "TTL='0'"),
     "ttl_refresh": ({"TTL_REFRESH": "-1"}, "TTL_REFRESH='-1'"),
-    "ttl_refresh_as_long_as_ttl": ({"TTL": "15"}, "TTL_REFRESH=15: must be less than TTL=15"),
+    "ttl_refresh_as_long_as_ttl": ({"TTL": "15"}, "TTL_REFRESH=20: must be less than TTL=15"),
+    "record_ttl": ({"RECORD_TTL": "0"}, "RECORD_TTL='0'"),
     "publish_domain": ({"PUBLISH_DOMAIN": "redis 1"}, "PUBLISH_DOMAIN='redis 1'"),
     "publish_domain_with_an_empty_label": ({"PUBLISH_DOMAIN": "redis..docker"}, "PUBLISH_DOMAIN='redis..docker'"),
     "etcd_peers": ({"ETCD_PEERS": "http://a:4001 http://b:x"}, "ETCD_PEERS='http://b:x'"),
@@ -46,7 +47,7 @@ def test_a_bad_setting_stops_the_start(etcd: EtcdServer, tmp_path: Path) -> None
 
 def test_the_defaults() -> None:
     settings, _ = read({})
-    assert settings == Settings(publish_domain="docker", ttl=30, ttl_refresh=15, port=8080)
+    assert settings == Settings(publish_domain="docker", ttl=60, ttl_refresh=20, record_ttl=5, port=8080)
 
 
 def test_ttl_and_domain_are_taken_from_the_environment(start_dnsd: StartDnsd) -> None:
@@ -61,7 +62,7 @@ def test_ttl_and_domain_are_taken_from_the_environment(start_dnsd: StartDnsd) ->
 def test_the_default_domain_is_docker(start_dnsd: StartDnsd) -> None:
     dnsd = start_dnsd(PUBLISH_DOMAIN="")
     assert dnsd.put("core-01")[0] == 200
-    assert dnsd.etcd.keys.get("/skydns/docker/master") == '{"host":"10.0.0.1","port":49151}'
+    assert dnsd.etcd.keys.get("/skydns/docker/master") == '{"host":"10.0.0.1","port":49151,"ttl":5}'
 
 
 def test_a_docker_link_tells_where_etcd_is(etcd: EtcdServer, start_dnsd: StartDnsd) -> None:

@@ -1,0 +1,112 @@
+"""The current publication, in one key of etcd that doesn't expire: what several dnsds agree by.
+
+It is changed by compare-and-swap only, before any of its records is written. So the records in
+DNS are those of the current publication or of an earlier one, and whoever has to know which asks
+here.
+"""
+
+import logging
+
+import msgspec
+
+from safe_redis.errors import Outdated, StoreError
+from safe_redis.etcd import Node, Store
+from safe_redis.version import Admitted, Version
+
+log = logging.getLogger(__name__)
+
+# another dnsd would have to publish at the very same moment so many times
+ATTEMPTS = 5
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """The value of each record by its key in etcd, and the version of the topology that they come from."""
+
+    records: dict[str, str]
+    version: Version | None = None
+
+
+class Ledger:
+    """The publication at `key`, as it was last seen. Not thread-safe: use it within a turn."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._index = 0
+        self._loaded = False
+        self._admitted = Admitted()
+        self.current: Publication | None = None
+
+    def admit(self, version: Version | None) -> None:
+        """Outdated if a newer version was published, here or by another dnsd, or is about to be."""
+        if not self._loaded:
+            self._learn(self._store.get(self._key))
+        self._admitted.admit(version)
+
+    def announce(self, records: dict[str, str], version: Version | None = None) -> None:
+        """Makes these records the current publication; Outdated where a newer one was announced."""
+        for _ in range(ATTEMPTS):
+            self.admit(version)
+            # an operator's PUT has no version, and must not make an old one pass
+            known = self.current.version if self.current else None
+            publication = Publication(records, version or known)
+            if publication == self.current or self._swap(publication):
+                self.current = publication
+                return
+            self._learn(self._store.get(self._key))
+        raise StoreError(f"other dnsds kept writing {self._key}, gave up after {ATTEMPTS} attempts")
+
+    def confirm(self) -> bool:
+        """Whether the current publication is the one last seen; if not, `current` is now what it is.
+
+        A read might come from a member of etcd that lags behind: so the value is swapped for itself.
+        """
+        for _ in range(ATTEMPTS):
+            if self.current is not None and self._swap(self.current):
+                return True
+            if not self._learn(self._store.get(self._key)):
+                return False
+            if self.current is None:
+                return True
+        raise StoreError(f"other dnsds kept writing {self._key}, gave up after {ATTEMPTS} attempts")
+
+    def outrun(self) -> bool:
+        """Whether etcd is seen to hold another publication than `current`. Thread-safe: changes nothing."""
+        publication = _decode(self._store.get(self._key))
+        return publication is not None and publication != self.current
+
+    def _swap(self, publication: Publication) -> bool:
+        index = self._store.swap(self._key, msgspec.json.encode(publication).decode(), None, self._index)
+        if index is None:
+            return False
+        self._index = index
+        return True
+
+    def _learn(self, node: Node | None) -> bool:
+        """Takes over what `node` holds; True where the publication that was known stays the current one.
+
+        It does where etcd has lost it, or was set back to an older one: then it is written again.
+        """
+        self._loaded = True
+        known, self._index = self.current, node.index if node else 0
+        publication = _decode(node)
+        if publication == known:
+            return True
+        try:
+            if publication is not None:
+                self._admitted.admit(publication.version)
+                self.current = publication
+                return False
+        except Outdated as error:
+            log.warning("found an outdated publication at %s: %s", self._key, error)
+        return known is not None and self._swap(known)
+
+
+def _decode(node: Node | None) -> Publication | None:
+    if node is None:
+        return None
+    try:
+        return msgspec.json.decode(node.value, type=Publication)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        log.warning("ignored what is at %s, it is no publication: %s", node.key, error)
+        return None

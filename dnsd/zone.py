@@ -1,0 +1,88 @@
+"""The records in etcd. Each is written only if nobody else has written it since it was last seen.
+
+So a write that was held up, in a stopped process or in the network, can't bring an old record
+back: the index that it asks for is gone.
+"""
+
+import logging
+
+from dnsd.ledger import Ledger
+from dnsd.records import NO_SERVICE
+from safe_redis.errors import Rejected, Unavailable
+from safe_redis.etcd import Store
+
+log = logging.getLogger(__name__)
+
+# how often a write may be overtaken by others
+ATTEMPTS = 5
+# seconds after which etcd removes a placeholder, should its writer die
+PLACEHOLDER_TTL = 5
+
+
+class Superseded(Unavailable):
+    """Another dnsd has published since."""
+
+
+class Zone:
+    """Records with a TTL in seconds. Each key is written by one thread at a time."""
+
+    def __init__(self, store: Store, ledger: Ledger, ttl: int) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._ttl = ttl
+        self._indexes: dict[str, int] = {}
+
+    def write_master(self, key: str, value: str) -> None:
+        """Writes the master's record; Superseded where it isn't the current publication's.
+
+        The index is learnt first and the publication confirmed afterwards: whoever has published
+        since then writes the record, too, and this write fails.
+        """
+        if self._rewrite(key, value):
+            return
+        for _ in range(ATTEMPTS):
+            node = self._store.get(key)
+            # a new key begins as a placeholder, since etcd has no index yet to compare with
+            index = node.index if node else self._store.swap(key, NO_SERVICE, PLACEHOLDER_TTL, 0)
+            if index is None:
+                continue
+            if not self._ledger.confirm():
+                raise Superseded(f"another dnsd has published before {key} was written")
+            if self._swap(key, value, index):
+                return
+        raise _rejected(key)
+
+    def write_slave(self, key: str, value: str) -> None:
+        """Writes a slave's record."""
+        if self._rewrite(key, value):
+            return
+        for _ in range(ATTEMPTS):
+            node = self._store.get(key)
+            if self._ledger.outrun():
+                raise Superseded(f"another dnsd has published before {key} was written")
+            if self._swap(key, value, node.index if node else 0):
+                return
+        raise _rejected(key)
+
+    def remove(self, key: str) -> None:
+        """Deletes a record. If that fails, it is gone after its TTL."""
+        self._indexes.pop(key, None)
+        self._store.delete(key)
+        log.info("removed %s", key)
+
+    def _rewrite(self, key: str, value: str) -> bool:
+        index = self._indexes.get(key)
+        return index is not None and self._swap(key, value, index)
+
+    def _swap(self, key: str, value: str, index: int) -> bool:
+        written = self._store.swap(key, value, self._ttl, index)
+        if written is None:
+            self._indexes.pop(key, None)
+            return False
+        self._indexes[key] = written
+        log.debug("wrote %s: %s", key, value)
+        return True
+
+
+def _rejected(key: str) -> Rejected:
+    return Rejected(f"etcd refused to write {key} {ATTEMPTS} times: it is a directory, or others keep writing it")

@@ -1,0 +1,158 @@
+"""Two dnsds for one domain: once the newer topology is published, the older one's master is never back."""
+
+import threading
+import time
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from sandbox.etcd import EtcdServer
+from sandbox.process import wait_until
+from tests.dnsd.conftest import DOMAIN, Dnsd, StartDnsd
+from tests.dnsd.history import History
+from tests.dnsd.late import LateProxy
+
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 20))]
+BRIEF = {"TTL": "5", "TTL_REFRESH": "0.05"}
+
+
+@pytest.fixture
+def way(etcd: EtcdServer) -> Iterator[LateProxy]:
+    """The first dnsd's way to etcd."""
+    proxy = LateProxy(etcd.port)
+    yield proxy
+    proxy.deliver()
+    proxy.cut()
+
+
+def host(number: int) -> str:
+    return f'"host":"10.0.0.{number}"'
+
+
+def since_now(dnsd: Dnsd) -> History:
+    """The master's history from what is published now."""
+    return History(dnsd.etcd, f"{DOMAIN}/master", dnsd.index("master"))
+
+
+def never_back(history: History, number: int) -> None:
+    values = history.read()
+    assert values, "nothing was written"
+    assert not [value for value in values if value and host(number) in value]
+
+
+def refreshed(dnsd: Dnsd, times: int = 3) -> None:
+    """Wait until the master's record has been written again that often."""
+    indexes = {dnsd.index("master")}
+
+    def often() -> bool:
+        indexes.add(dnsd.index("master"))
+        return len(indexes) > times
+
+    wait_until(often, f"the master is written {times} times more", timeout=20)
+
+
+def test_the_one_that_was_not_asked_takes_over_what_the_other_publishes(start_dnsd: StartDnsd) -> None:
+    first, second = start_dnsd(**BRIEF, log="first"), start_dnsd(**BRIEF, log="second")
+    first.put("core-01", "core-02")
+    second.put("core-02", "core-03")
+    history = since_now(second)
+    first.told("takes over what another dnsd has published")
+    second.kill()
+    refreshed(first)
+    never_back(history, 1)
+    assert set(first.published()) == {"master", "slaves/core-03"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_that_was_stopped_at_any_moment_brings_no_old_master_back(start_dnsd: StartDnsd, seed: int) -> None:
+    random = Random(seed)
+    first, second = start_dnsd(**BRIEF, log="first"), start_dnsd(**BRIEF, log="second")
+    for number in range(8):
+        old, new = (1, 2) if number % 2 else (2, 1)
+        assert first.put(f"core-0{old}", f"core-0{new}")[0] in {200, 503}
+        time.sleep(random.uniform(0, 0.06))  # somewhere in its round of refreshing
+        first.pause()
+        assert second.put(f"core-0{new}", f"core-0{old}")[0] == 200
+        history = since_now(second)
+        first.resume()
+        refreshed(second)
+        never_back(history, old)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_that_was_stopped_in_a_put_brings_no_old_master_back(start_dnsd: StartDnsd, seed: int) -> None:
+    random = Random(seed)
+    first, second = start_dnsd(**BRIEF, log="first"), start_dnsd(**BRIEF, log="second")
+    first.put_version(1, "core-01")
+    for number in range(2, 18, 2):
+        answers: list[tuple[int, str]] = []
+        put = threading.Thread(target=lambda at=number, to=answers: to.append(first.put_version(at, "core-01")))
+        put.start()
+        time.sleep(random.uniform(0, 0.02))
+        first.pause()
+        assert second.put_version(number + 1, "core-02", "core-01")[0] == 200
+        history = since_now(second)
+        first.resume()
+        put.join()
+        assert answers[0][0] in {200, 409, 503}
+        refreshed(second)
+        never_back(history, 1)
+
+
+CREATE = b"prevExist=false"
+WRITE = b"ttl=5&prevIndex="  # of a record: the publication has no TTL
+
+
+@pytest.mark.parametrize(
+    ("write", "gone"), [(WRITE, "kept"), (WRITE, "removed"), (CREATE, "removed")], ids=["refresh", "rewrite", "create"]
+)
+def test_a_write_that_etcd_gets_late_brings_no_old_master_back(
+    etcd: EtcdServer, way: LateProxy, start_dnsd: StartDnsd, write: bytes, gone: str
+) -> None:
+    first = start_dnsd(**BRIEF, log="first", ETCD_PEERS=f"http://127.0.0.1:{way.port}", ETCD_TIMEOUT="1")
+    second = start_dnsd(TTL="60", TTL_REFRESH="50", log="second")
+    first.put("core-01")
+    way.hold(write)
+    if gone == "removed":
+        etcd.keys.delete(f"{DOMAIN}/master")
+    wait_until(lambda: way.held >= 1, "a write of the first is held back")
+    assert second.put("core-02")[0] == 200
+    history = since_now(second)
+    # the worst moment for a write that is delivered late: the record is gone, as after an outage of the second
+    etcd.keys.delete(f"{DOMAIN}/master")
+    way.deliver()
+    first.told("takes over what another dnsd has published")
+    refreshed(first)
+    never_back(history, 1)
+
+
+def test_a_dnsd_without_its_etcd_refreshes_nothing_when_it_is_back(way: LateProxy, start_dnsd: StartDnsd) -> None:
+    first = start_dnsd(**BRIEF, log="first", ETCD_PEERS=f"http://127.0.0.1:{way.port}", ETCD_TIMEOUT="1")
+    second = start_dnsd(**BRIEF, log="second")
+    first.put("core-01", "core-02")
+    way.cut()
+    assert second.put("core-02", "core-01")[0] == 200
+    history = since_now(second)
+    first.told("failed to refresh")
+    way.heal()
+    first.told("takes over what another dnsd has published")
+    refreshed(second)
+    never_back(history, 1)
+
+
+def test_a_slaves_record_that_a_late_write_brings_back_is_removed(start_dnsd: StartDnsd) -> None:
+    dnsd = start_dnsd(**BRIEF)
+    dnsd.put("core-01", "core-02")
+    dnsd.etcd.keys.put(f"{DOMAIN}/slaves/core-03", '{"host":"10.0.0.3","port":49153}')
+    wait_until(lambda: "slaves/core-03" not in dnsd.published(), "it is removed")
+    assert set(dnsd.published()) == {"master", "slaves/core-02"}
+
+
+def test_a_record_that_somebody_overwrote_is_put_right(start_dnsd: StartDnsd) -> None:
+    dnsd = start_dnsd(**BRIEF)
+    dnsd.put("core-01", "core-02")
+    for name in ("master", "slaves/core-02"):
+        dnsd.etcd.keys.put(f"{DOMAIN}/{name}", '{"host":"10.9.9.9","port":1}')
+    wait_until(lambda: "10.9.9.9" not in str(dnsd.published()), "the records are as published")
+    assert dnsd.published()["master"]["host"] == "10.0.0.1"
