@@ -86,5 +86,4 @@ class Runtime(Protocol):
 
 def fields(text: str) -> dict[str, str]:
     """INFO's lines `name:value` as a dict; headings and empty lines left out."""
-    parts = [line.partition(":") for line in text.splitlines()]
-    return {name: value for name, colon, value in parts if colon and not name.startswith("#")}
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and line[0] != "#")

@@ -4,6 +4,8 @@ Whoever reads INFO further on may rely on it: a peer that is no redis, or a host
 """
 
 import re
+from collections.abc import Mapping
+from re import Pattern
 from typing import Any
 
 from dictator.link import Command, ServerError, fields
@@ -13,36 +15,29 @@ from dictator.resp import Malformed
 INTEGER = re.compile(r"-?\d{1,19}")
 IDENTIFIER = re.compile(r"[0-9a-f]{40}")
 PORT = re.compile(r"\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5]")
-SHAPES = {
-    "run_id": IDENTIFIER,
-    "role": re.compile("master|slave"),
-    "master_replid": IDENTIFIER,
+SHAPES: Mapping[str, Mapping[str, Pattern[str]]] = {
+    "server": {"run_id": IDENTIFIER},
+    "replication": {
+        "role": re.compile("master|slave"),
+        "master_replid": IDENTIFIER,
+        "master_repl_offset": INTEGER,
+        "repl_backlog_active": re.compile("[01]"),
+        "repl_backlog_first_byte_offset": INTEGER,
+        "connected_slaves": INTEGER,
+    },
+    "slave": {
+        "master_host": re.compile(r"[\w.:%-]{1,255}", re.ASCII),
+        "master_port": PORT,
+        "slave_repl_offset": INTEGER,
+    },
+    "memory": {"used_memory": INTEGER, "maxmemory": INTEGER, "maxmemory_policy": re.compile("[a-z-]{1,40}")},
+}
+# those that only some versions give
+OPTIONAL: Mapping[str, Pattern[str]] = {
     "master_replid2": IDENTIFIER,
-    "master_repl_offset": INTEGER,
     "second_repl_offset": INTEGER,
-    "repl_backlog_active": re.compile("[01]"),
-    "repl_backlog_first_byte_offset": INTEGER,
-    "connected_slaves": INTEGER,
-    "master_host": re.compile(r"[\w.:%-]{1,255}", re.ASCII),
-    "master_port": PORT,
-    "slave_repl_offset": INTEGER,
-    "used_memory": INTEGER,
     "mem_not_counted_for_evict": INTEGER,
-    "maxmemory": INTEGER,
-    "maxmemory_policy": re.compile("[a-z-]{1,40}"),
 }
-MANDATORY = {
-    "server": ("run_id",),
-    "replication": (
-        "role",
-        "master_replid",
-        "master_repl_offset",
-        "repl_backlog_active",
-        "repl_backlog_first_byte_offset",
-    ),
-    "memory": ("used_memory", "maxmemory", "maxmemory_policy"),
-}
-OF_A_SLAVE = ("master_host", "master_port", "slave_repl_offset")
 
 
 def checked(command: Command, reply: Any) -> Any:
@@ -52,13 +47,19 @@ def checked(command: Command, reply: Any) -> Any:
     if not isinstance(reply, str):
         raise Malformed("its answer to INFO is not a text")
     info = fields(reply)
-    needed = [name for section in command[1:] for name in MANDATORY.get(str(section), ())]
-    if "replication" in command[1:] and info.get("role") == "slave":
-        needed += OF_A_SLAVE
-    for name in needed:
-        if name not in info:
-            raise Malformed(f"its answer to INFO lacks {name}")
-    for name, shape in SHAPES.items():
-        if name in info and not shape.fullmatch(info[name]):
-            raise Malformed(f"{name} in its answer to INFO is not what redis says")
+    for section in command[1:]:
+        _check(info, SHAPES.get(str(section), {}))
+    if "replication" in command and info["role"] == "slave":
+        _check(info, SHAPES["slave"])
+    for name in OPTIONAL.keys() & info.keys():
+        _check(info, {name: OPTIONAL[name]})
     return info
+
+
+def _check(info: Mapping[str, str], shapes: Mapping[str, Pattern[str]]) -> None:
+    for name, shape in shapes.items():
+        value = info.get(name)
+        if value is None:
+            raise Malformed(f"its answer to INFO lacks {name}")
+        if not shape.fullmatch(value):
+            raise Malformed(f"{name} in its answer to INFO is not what redis says")

@@ -11,7 +11,9 @@ from typing import Any
 
 from dictator.link import Command, ServerError
 
-NUMBER = re.compile(rb"-?\d{1,19}")
+# how a line begins, by what it holds
+STATUS, ERROR, NUMBER, BULK, ARRAY = KINDS = b"+-:$*"
+DIGITS = re.compile(rb"-?\d{1,19}")
 # the longest line that isn't bulk data, in bytes, and the deepest nesting of arrays
 LINE = 16 << 10
 DEPTH = 8
@@ -91,47 +93,41 @@ class Parser:
         if self._size > self._limit:
             raise Malformed(f"its reply is longer than {self._limit} bytes")
         self._buffer += data
-        while self._item():
+        while self._bulk_ends() if self._bulk >= 0 else self._line_ends():
             pass
         del self._buffer[: self._at]
         self._at = 0
 
-    def _item(self) -> bool:
-        """Takes one line or one bulk from the buffer; False if it isn't complete yet."""
-        if self._bulk >= 0:
-            return self._end_bulk()
-        if self._at == len(self._buffer):
+    def _line_ends(self) -> bool:
+        """Takes one line from the buffer; False if it isn't complete yet."""
+        start = self._at
+        if start == len(self._buffer):
             return False
-        kind = bytes(self._buffer[self._at : self._at + 1])
-        if kind not in b"+-:$*":
+        kind = self._buffer[start]
+        if kind not in KINDS:
             raise Malformed("what it says is not redis's protocol")
-        end = self._buffer.find(b"\r\n", self._at, self._at + LINE)
+        end = self._buffer.find(b"\r\n", start, start + LINE)
         if end < 0:
-            if len(self._buffer) - self._at >= LINE:
+            if len(self._buffer) - start >= LINE:
                 raise Malformed(f"a line of its reply is longer than {LINE} bytes")
             return False
-        line = bytes(self._buffer[self._at + 1 : end])
         self._at = end + 2
-        self._line(kind, line)
+        line = self._buffer[start + 1 : end]
+        if kind in (BULK, ARRAY):
+            self._length(kind, _number(line))
+        elif kind == NUMBER:
+            self._add(_number(line))
+        else:
+            text = line.decode(errors="replace")
+            self._add(text if kind == STATUS else ServerError(known(text)))
         return True
 
-    def _line(self, kind: bytes, line: bytes) -> None:
-        match kind:
-            case b"+":
-                self._add(line.decode(errors="replace"))
-            case b"-":
-                self._add(ServerError(known(line.decode(errors="replace"))))
-            case b":":
-                self._add(_number(line))
-            case _:
-                self._length(kind, _number(line))
-
-    def _length(self, kind: bytes, length: int) -> None:
+    def _length(self, kind: int, length: int) -> None:
         if not -1 <= length <= self._limit:
             raise Malformed(f"its reply announces a length beyond {self._limit}")
         if length < 0:
             self._add(None)
-        elif kind == b"$":
+        elif kind == BULK:
             self._bulk = length
         elif length == 0:
             self._add([])
@@ -140,7 +136,8 @@ class Parser:
         else:
             self._open.append(([], length))
 
-    def _end_bulk(self) -> bool:
+    def _bulk_ends(self) -> bool:
+        """Takes the string whose length was announced; False if it isn't complete yet."""
         end = self._at + self._bulk
         if len(self._buffer) < end + 2:
             return False
@@ -162,8 +159,8 @@ class Parser:
         self.replies.append(value)
 
 
-def _number(line: bytes) -> int:
-    if not NUMBER.fullmatch(line):
+def _number(line: bytearray) -> int:
+    if not DIGITS.fullmatch(line):
         raise Malformed("a number in its reply is none")
     return int(line)
 
