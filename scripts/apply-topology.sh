@@ -60,14 +60,6 @@ show_plan() {
     printf '%s\n' "$dictator_body"
 }
 
-# What stops the observer from applying anything, if it is paused.
-check_pause() {
-    etcd_get "$paused_key" || etcd_failed "$paused_key"
-    [ "$etcd_index" != 0 ] || return 0
-    die "paused$(printf %s "$etcd_value" | jq -r '" since \(.since): \(.reason)"' 2>/dev/null || true);" \
-        "nothing is applied until pause.sh --resume"
-}
-
 write_trigger() {
     if [ -n "$force" ]; then
         printf force >"$work/trigger"

@@ -128,3 +128,11 @@ etcd_delete() {
 etcd_failed() {
     die "etcd at $etcd_url failed for $1${etcd_status:+: $etcd_status }$(printf %s "${etcd_body:-}" | head -c 200)"
 }
+
+# Ends the script if the observer is paused.
+check_pause() {
+    etcd_get "${paused_key:?}" || etcd_failed "$paused_key"
+    [ "$etcd_index" != 0 ] || return 0
+    die "paused$(printf %s "$etcd_value" | jq -r '" since \(.since): \(.reason)"' 2>/dev/null || true);" \
+        "nothing is applied until pause.sh --resume"
+}
