@@ -164,5 +164,7 @@ def _told(runtime: Runtime, instance: Instance | Skipped) -> dict[str, object]:
         "replid": rep.history.replid,
         "keys": found.keys,
         "loading": found.loading,
+        "run_id": found.run_id,
+        "version": f"{'valkey' if found.valkey else 'redis'} {'.'.join(map(str, found.version))}",
         "min_replicas_to_write": found.min_replicas,
     }

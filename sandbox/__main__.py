@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if args.command == "up":
             return up(args.directory.resolve(), args.nodes, args.flavour)
-        print(send(args.directory.resolve(), args.command, getattr(args, "part", "")), end="")
+        print(send(args.directory.resolve(), args.command, _target(args)), end="")
     except (
         ControlError,
         KeysError,
@@ -136,8 +136,17 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(verb, help=f"{verb} a part of the running sandbox")
         if verb != "status":
             command.add_argument("part", help="core-02, dictator, dnsd, observer, etcd, skydns")
+        if verb == "restart":
+            command.add_argument(
+                "flavour", nargs="?", default="", choices=("", *FLAVOURS), help="upgrades a node to it"
+            )
         _directory(command, "of the running sandbox")
     return parser
+
+
+def _target(args: argparse.Namespace) -> str:
+    """What a command is about: a part, and for a restart maybe the flavour to restart it with."""
+    return f"{getattr(args, 'part', '')} {getattr(args, 'flavour', '')}".strip()
 
 
 def _count(text: str) -> int:

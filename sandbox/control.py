@@ -1,6 +1,6 @@
 """Commands to a running sandbox, from another terminal, through a socket in its directory.
 
-A request is one line, `VERB [PART]`; the reply's first line is `ok` or `error`, the rest is text.
+A request is one line, `VERB [PART [FLAVOUR]]`; the reply's first line is `ok` or `error`, the rest is text.
 """
 
 import os
@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox.binaries import MissingBinaryError
 from sandbox.cluster import Cluster
 from sandbox.keys import KeysError
+from sandbox.node import Node
 from sandbox.process import ProcessError
 
-VERBS = ("start", "stop", "kill", "pause", "resume", "status")
+VERBS = ("start", "stop", "restart", "kill", "pause", "resume", "status")
 SOCKET = "control"
 
 
@@ -77,7 +79,7 @@ class _Handler(socketserver.StreamRequestHandler):
         verb, _, part = self.rfile.readline().decode().strip().partition(" ")
         try:
             reply = "ok\n" + _do(self.server.cluster, verb, part)
-        except (ControlError, ProcessError, KeysError) as error:
+        except (ControlError, MissingBinaryError, ProcessError, KeysError) as error:
             reply = f"error\n{error}"
         self.wfile.write(reply.encode())
 
@@ -87,9 +89,19 @@ def _do(cluster: Cluster, verb: str, part: str) -> str:
         raise ControlError(f"no such command: {verb} (known: {', '.join(VERBS)})")
     if verb == "status":
         return status(cluster)
+    part, _, flavour = part.partition(" ")
     if part not in cluster.parts:
         raise ControlError(f"no such part: {part} (known: {', '.join(cluster.parts)})")
-    getattr(cluster.parts[part], verb)()
+    server = cluster.parts[part]
+    if verb != "restart":
+        getattr(server, verb)()
+        return ""
+    server.stop()
+    if flavour:
+        if not isinstance(server, Node):
+            raise ControlError(f"{part} is no node: only nodes have flavours")
+        server.redis.install(flavour)
+    server.start()
     return ""
 
 

@@ -86,6 +86,12 @@ class RedisServer(Server):
         self.port = port
         self.process = self._process()
 
+    def install(self, flavour: str) -> None:
+        """Have the next start be of another flavour, on the same data and config. Only while stopped."""
+        self._only_stopped("upgrade")
+        self._binary = binaries.redis_server(flavour)
+        self.process = self._process()
+
     def restart(self, port: int | None = None) -> None:
         """Stop it if it runs, start it on its data and config, under `port` if given."""
         self.stop()

@@ -1,5 +1,6 @@
 """Runs the operator's scripts as an operator would, in the shells that they are written for."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ import pytest
 from sandbox.cluster import Cluster
 from sandbox.etcd import EtcdServer
 from sandbox.keys import Keys
-from sandbox.process import ROOT
+from sandbox.process import ROOT, wait_until
 from sandbox.skydns import SkyDns
 
 SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"]}
@@ -90,3 +91,24 @@ def scripts_of(cluster: Cluster) -> Script:
         )
 
     return run
+
+
+@pytest.fixture
+def script(cluster: Cluster) -> Script:
+    """Runs the scripts against `cluster`."""
+    return scripts_of(cluster)
+
+
+def define(script: Script, cluster: Cluster, master: str, *options: str) -> Result:
+    """Define the topology with this node as master, and apply it."""
+    return script("define-topology.sh", "--apply", *options, "-", stdin=json.dumps(cluster.document(master)))
+
+
+def settle(script: Script, cluster: Cluster, master: str) -> None:
+    """Bring everything up, with this node as master, and wait until status.sh finds nothing wrong."""
+    cluster.etcd.keys.delete("/config/redis-1/paused")
+    for node in cluster.nodes.values():
+        if not node.running:
+            node.start()
+    wait_until(lambda: define(script, cluster, master).returncode == 0, f"{master} is master", timeout=60)
+    wait_until(lambda: script("status.sh").returncode == 0, "all is well", timeout=60, interval=0.2)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.cluster import Cluster
-from sandbox.process import wait_until
-from tests.scripts.conftest import Result, Script, scripts_of
+from tests.scripts.conftest import Script, define, settle
 
 STATUS = "/config/redis-1/topology-status"
 
@@ -18,23 +17,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def script(cluster: Cluster) -> Script:
-    """Runs the scripts; core-01 is master, and all is well."""
-    script = scripts_of(cluster)
-    for node in cluster.nodes.values():
-        if not node.running:
-            node.start()
-
-    def applied() -> bool:
-        return define(script, cluster, "core-01").returncode == 0
-
-    wait_until(applied, "core-01 is master", timeout=60)
-    return script
-
-
-def define(script: Script, cluster: Cluster, master: str, *options: str) -> Result:
-    return script("define-topology.sh", "--apply", *options, "-", stdin=json.dumps(cluster.document(master)))
+@pytest.fixture(autouse=True)
+def _settled(cluster: Cluster, script: Script) -> None:
+    """core-01 is master, and all is well."""
+    settle(script, cluster, "core-01")
 
 
 def test_an_applied_topology_is_exit_status_0(cluster: Cluster, script: Script) -> None:
