@@ -143,7 +143,7 @@ OTHER_OPERATOR = """#!/bin/sh
 # curl, but before this operator's compare-and-swap somebody else writes
 PATH=$REAL_PATH
 case $* in
-*prevIndex=*) curl -fsS -o /dev/null -X PUT --data-urlencode "value@$OTHER" "$ETCD_URL/v2/keys/config/redis-1/topology" ;;
+*prevIndex=*) curl -fsS -X PUT --data-urlencode "value@$OTHER" "$ETCD_URL/v2/keys/config/redis-1/topology" >&2 ;;
 esac
 exec curl "$@"
 """
