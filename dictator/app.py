@@ -1,5 +1,6 @@
 """The dictator's web app: PUT /master applies a topology, GET /master shows what came of it."""
 
+import logging
 import os
 
 import msgspec
@@ -15,6 +16,8 @@ from safe_redis.topology import Topology
 from safe_redis.version import Admitted, from_headers
 from safe_redis.web import document_app, text
 
+log = logging.getLogger(__name__)
+
 # every PUT that waits holds a thread; /healthz and GET /master need some too
 THREADS = QUEUE + 16
 
@@ -23,6 +26,8 @@ def create() -> Flask:
     """The app, made of the environment; gunicorn calls it."""
     settings = read(Settings, os.environ)
     configure(settings)
+    if settings.sends_password_anywhere:
+        log.warning("ALLOWED_NETWORKS is not set: the password goes to any address that a document names")
     return make(Dictator(settings))
 
 

@@ -1,21 +1,23 @@
-"""Applies a topology: resolve, observe, plan, execute, and again until nothing is left to do. One apply at a time."""
+"""Applies a topology: resolve, observe, plan, take over, execute; again until nothing is left to do. One at a time."""
 
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from dictator.execute import Executor
-from dictator.link import Runtime
+from dictator.lineage import Claim
+from dictator.link import NotAllowed, Runtime
 from dictator.observation import Instance, Skipped
-from dictator.observe import look, observe
+from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
 from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
-from dictator.source import ClusterState
-from dictator.steps import told
-from safe_redis.errors import TopologyError, Unavailable, Unresolved
+from dictator.state import ClusterState
+from dictator.status import describe
+from safe_redis.errors import DocumentError, Refused, Unavailable, Unresolved
 from safe_redis.fairlock import FairLock
 from safe_redis.srv import Resolver
 from safe_redis.topology import Address, Topology
@@ -28,38 +30,89 @@ ROUNDS = 6
 WIDTH = 64
 
 
+class Planner:
+    """Plans with what a run may write: the cluster's name, and the lineage's id, remembered once it was seen."""
+
+    def __init__(self, cluster: str, planner: Callable[..., Plan] = plan) -> None:
+        self._cluster = cluster
+        self._planner = planner
+        # of a lineage whose record is erased (FLUSHALL), the id goes on
+        self._id = uuid.uuid4().hex
+
+    def plan(self, state: ClusterState, clock: int, *, force: bool) -> Plan:
+        """See dictator.plan.plan; `clock` in ms since 1970."""
+        made = self._planner(state, Claim(self._cluster, self._id, clock), force=force)
+        self._id = made.lineage_id
+        return made
+
+
 def converge(
     runtime: Runtime,
     settings: Settings,
     look: Callable[[], ClusterState],
     receipt: Receipt,
+    planner: Planner,
     *,
     force: bool,
-    planner: Callable[..., Plan] = plan,
 ) -> None:
-    """Observes (by `look`), plans and executes until a plan is done; the receipt says what it took."""
+    """Observes (by `look`), plans and executes until a plan is done; the receipt says what it took.
+
+    Before the first change, every other dictator's connections are ended, and everything is observed again: what was
+    planned before may have been overtaken by what another one had on the way.
+    """
+    acting = False
     for _ in range(ROUNDS):
-        started = time.perf_counter()
-        seen = look()
-        _note(receipt, "observe", f"observe {len(seen.listed)} instances", started)
-        for each in (*seen.listed, *seen.outside):
-            log.info("observed %s", each)
-        made = planner(seen, force=force)
-        log.info("planned %d steps; the data of %s survives", len(made.steps), made.source)
-        for text in made.discarded:
-            log.warning("discards, being forced: %s", text)
-        receipt.source = str(made.source)
-        receipt.left_out = [str(each) for each in made.left_out]
-        receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
-        if Executor(runtime, settings, receipt).run(made):
+        state = _observe(look, receipt)
+        made = planner.plan(state, runtime.clock(), force=force)
+        _note_plan(receipt, made)
+        if not made.steps:
+            return
+        if not acting:
+            _take_over(runtime, state, receipt)
+            acting = True
+        elif Executor(runtime, settings, receipt).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
+
+
+def _observe(look: Callable[[], ClusterState], receipt: Receipt) -> ClusterState:
+    started = time.perf_counter()
+    state = look()
+    _note(receipt, "observe", f"observe {len(state.listed)} instances", started)
+    for seen in state.everyone:
+        log.info("observed %s", seen)
+    return state
+
+
+def _note_plan(receipt: Receipt, made: Plan) -> None:
+    log.info("planned %d steps; the data of %s survives", len(made.steps), made.source)
+    for text in made.discarded:
+        log.warning("discards, being forced: %s", text)
+    receipt.source = str(made.source)
+    receipt.left_out = [str(skipped) for skipped in made.left_out]
+    receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
+
+
+def _take_over(runtime: Runtime, state: ClusterState, receipt: Receipt) -> None:
+    """Ends the connections of all other dictators at every instance that was reached."""
+    started = time.perf_counter()
+    failed = runtime.take_over([seen.instance for seen in state.everyone])
+    for instance, error in failed.items():
+        if isinstance(error, NotAllowed):
+            raise Refused(f"{error}. The smallest rule that works is in docs/security.md")
+        log.warning("could not take over %s: %s", instance, error)
+    _note(receipt, "takeover", f"end other dictators' connections to {len(state.everyone)} instances", started)
 
 
 def _note(receipt: Receipt, step: str, what: str, started: float) -> None:
     ms = (time.perf_counter() - started) * 1000
     receipt.add(step, what, ms, {})
     log.info("%s: %.2f ms", what, ms)
+
+
+def _check_size(topology: Topology, limit: int) -> None:
+    if len(topology.instances) > limit:
+        raise DocumentError(f"the document names {len(topology.instances)} instances, MAX_INSTANCES is {limit}")
 
 
 class Dictator:
@@ -72,6 +125,7 @@ class Dictator:
         )
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="instance")
         self._lock = FairLock(settings.turn_timeout)
+        self._planner = Planner(settings.cluster)
         self.applied: Topology | None = None
 
     def apply(self, topology: Topology, *, force: bool = False, admit: Callable[[], None] = lambda: None) -> Receipt:
@@ -79,11 +133,12 @@ class Dictator:
 
         `admit` is called when its turn has come, and may refuse it.
         """
+        _check_size(topology, self._settings.max_instances)
         with self._lock.turn():
             admit()
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
-            self._rounds(topology, receipt, force=force)
+            self._converge(topology, receipt, force=force)
             receipt.duration_ms = round((time.perf_counter() - started) * 1000, 3)
             self.applied = topology
             log.info(
@@ -96,75 +151,49 @@ class Dictator:
             )
             return receipt
 
-    def _rounds(self, topology: Topology, receipt: Receipt, *, force: bool) -> None:
+    def _converge(self, topology: Topology, receipt: Receipt, *, force: bool) -> None:
         started = time.perf_counter()
         master, slaves, left_out = self._resolve(topology)
         _note(receipt, "resolve", f"resolve {len(topology.instances)} names", started)
         with RedisRuntime(self._settings, self._pool) as runtime:
-            converge(runtime, self._settings, lambda: observe(runtime, master, slaves, left_out), receipt, force=force)
+            runtime.deadline = runtime.now() + self._settings.apply_timeout
+            converge(
+                runtime,
+                self._settings,
+                lambda: observe(runtime, master, slaves, left_out),
+                receipt,
+                self._planner,
+                force=force,
+            )
 
     def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
         """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""
+        _check_size(topology, self._settings.max_instances)
         with RedisRuntime(self._settings, self._pool) as runtime:
-            made = plan(observe(runtime, *self._resolve(topology)), force=force)
-        lines = [told(step) for step in made.steps] or ["nothing to do"]
-        lines += [f"leaves out {each}" for each in made.left_out]
+            made = self._planner.plan(observe(runtime, *self._resolve(topology)), runtime.clock(), force=force)
+        lines = [str(step) for step in made.steps] or ["nothing to do"]
+        lines += [f"leaves out {skipped}" for skipped in made.left_out]
         return lines + [f"discards {text}" for text in made.discarded]
 
     def _resolve(self, topology: Topology) -> tuple[Instance, tuple[Instance, ...], tuple[Skipped, ...]]:
-        """Where the wanted master and its slaves listen, and who can't be found; Unresolved for the master."""
+        """Where the wanted master and its slaves listen, and which can't be found; Unresolved for the master."""
         master, *slaves = self._pool.map(self._find, topology.instances)
         if isinstance(master, Skipped):
             raise Unresolved(f"the wanted master can't be found: {master.reason}")
-        found = tuple(each for each in slaves if isinstance(each, Instance))
-        return master, found, tuple(each for each in slaves if isinstance(each, Skipped))
+        found = tuple(slave for slave in slaves if isinstance(slave, Instance))
+        return master, found, tuple(slave for slave in slaves if isinstance(slave, Skipped))
 
     def _find(self, address: Address) -> Instance | Skipped:
         try:
             endpoint = self._resolver.endpoint(address)
         except Unresolved as error:
             return Skipped(str(address), str(error))
-        return Instance(address.address, endpoint.host, endpoint.port)
+        return Instance(str(address), endpoint.host, endpoint.port)
 
     def state(self) -> dict[str, object]:
         """The topology that was applied last, and what its instances say of themselves now."""
         if self.applied is None:
             return {"topology": None, "instances": []}
         with RedisRuntime(self._settings, self._pool) as runtime:
-            found = list(self._pool.map(self._find, self.applied.instances))
-            # the master last, or a slave of one that takes writes would seem to be ahead of it
-            slaves = list(self._pool.map(lambda each: _told(runtime, each), found[1:]))
-            master = _told(runtime, found[0])
-        return {"topology": self.applied, "instances": [master, *(_with_lag(each, master) for each in slaves)]}
-
-
-def _with_lag(slave: dict[str, object], master: dict[str, object]) -> dict[str, object]:
-    """A slave's state with the bytes that it is behind the master; None where their histories can't be compared."""
-    match slave, master:
-        case {"replid": mine, "offset": int(have)}, {"replid": its, "offset": int(offset)} if mine == its:
-            return {**slave, "lag": offset - have}
-    return {**slave, "lag": None}
-
-
-def _told(runtime: Runtime, instance: Instance | Skipped) -> dict[str, object]:
-    if isinstance(instance, Skipped):
-        return {"instance": instance.name, "error": instance.reason}
-    try:
-        found = look(runtime.link(instance), instance)
-    except TopologyError as error:
-        return {"instance": str(instance), "error": str(error)}
-    rep = found.replication
-    return {
-        "instance": str(instance),
-        "role": "master" if rep.master else "slave",
-        "parked": rep.parked,
-        "following": None if rep.following is None else "{}:{}".format(*rep.following),
-        "link": "up" if rep.link_up else "syncing" if rep.syncing else None if rep.master else "down",
-        "offset": rep.history.offset,
-        "replid": rep.history.replid,
-        "keys": found.keys,
-        "loading": found.loading,
-        "run_id": found.run_id,
-        "version": f"{'valkey' if found.valkey else 'redis'} {'.'.join(map(str, found.version))}",
-        "min_replicas_to_write": found.min_replicas,
-    }
+            instances = list(self._pool.map(self._find, self.applied.instances))
+            return {"topology": self.applied, "instances": describe(runtime, instances)}

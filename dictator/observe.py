@@ -1,16 +1,19 @@
 """Asks all instances at once what they are, and makes observations of it. Changes nothing.
 
-An address is never taken from a master's list of slaves, which may show NATed ones; only from the document, and
-from what a slave was told to follow.
+An address is never taken from a master's list of slaves, which may show NATed ones; only from the document, from what a
+slave was told to follow, and from the lineage records.
 """
 
-from dictator.link import Link, NoAnswer, Runtime, ServerError
-from dictator.observation import FENCE, HALT, Instance, Observation, Skipped, keys, replication, version
-from dictator.source import ClusterState
+from collections.abc import Iterable, Sequence
 
-SENTINEL_CHANNEL = "__sentinel__:hello"
+from dictator.info import OBSERVE, observation
+from dictator.link import Link, NoAnswer, Runtime, ServerError
+from dictator.observation import FENCE, HALT, Instance, Observation, Skipped
+from dictator.state import ClusterState
+
 # how far a chain of masters outside the list is followed; a longer one is no chain that anybody runs
 CHAIN = 8
+Outcome = Observation | NoAnswer
 
 
 def observe(
@@ -22,89 +25,92 @@ def observe(
     """
     reached: dict[Instance, Observation] = {}
     missing = list(left_out)
-    for instance, found in zip(
-        (master, *slaves), runtime.map_parallel(lambda each: _try(runtime, each), (master, *slaves)), strict=True
-    ):
-        if isinstance(found, Observation):
-            reached[instance] = found
-        elif instance == master:
-            raise found
+    listed = (master, *slaves)
+    for instance, outcome in zip(listed, _observe_all(runtime, listed), strict=True):
+        if isinstance(outcome, NoAnswer):
+            if instance == master:
+                raise outcome
+            missing.append(Skipped(str(instance), str(outcome).removeprefix(f"{instance} ")))
+        elif outcome.loading and instance != master:
+            missing.append(Skipped(str(instance), "is loading its data"))
         else:
-            missing.append(Skipped(str(instance), str(found).removeprefix(f"{instance} ")))
-    for late in [each for each in reached.values() if each.loading and each.instance != master]:
-        del reached[late.instance]
-        missing.append(Skipped(str(late.instance), "is loading its data"))
+            reached[instance] = outcome
     outside = _outside(runtime, tuple(reached.values()))
-    seen = ClusterState(reached.pop(master), tuple(reached.values()), outside, tuple(missing))
-    return _masters_again(runtime, seen)
+    return _masters_again(runtime, ClusterState(reached.pop(master), tuple(reached.values()), outside, tuple(missing)))
 
 
-def _try(runtime: Runtime, instance: Instance) -> Observation | NoAnswer:
+def _observe_all(runtime: Runtime, instances: Sequence[Instance]) -> list[Outcome]:
+    replies = runtime.send_all([(instance, OBSERVE) for instance in instances])
+    return [
+        reply if isinstance(reply, NoAnswer) else _outcome(instance, reply)
+        for instance, reply in zip(instances, replies, strict=True)
+    ]
+
+
+def _outcome(instance: Instance, replies: Sequence[object]) -> Outcome:
     try:
-        return look(runtime.link(instance), instance)
+        return parse(instance, replies)
     except NoAnswer as error:
         return error
 
 
-def look(link: Link, instance: Instance) -> Observation:
+def read_observation(link: Link, instance: Instance) -> Observation:
     """One instance, asked once (one round trip). NoAnswer if it is silent, or refuses to be asked."""
-    replies = link.send(
-        ("INFO", "server"),
-        ("INFO", "replication"),
-        ("INFO", "keyspace"),
-        ("INFO", "persistence"),
-        ("INFO", "cluster"),
-        ("CONFIG", "GET", "min-replicas-to-write"),
-        ("CONFIG", "GET", "replica-read-only"),
-        ("PUBSUB", "NUMSUB", SENTINEL_CHANNEL),
-    )
-    for reply in replies:
+    return parse(instance, link.send(*OBSERVE))
+
+
+def parse(instance: Instance, replies: Sequence[object]) -> Observation:
+    """The observation in the replies to OBSERVE; NoAnswer where they are errors, or not those of a redis."""
+    *rest, record = replies
+    for reply in rest:
         if isinstance(reply, ServerError):
-            raise NoAnswer(f"{instance} doesn't let itself be asked: {reply.text}")
-    server, rep, keyspace, persistence, cluster, min_replicas, read_only, sentinels = replies
-    valkey, numbers = version(server)
-    return Observation(
-        instance,
-        server["run_id"],
-        numbers,
-        valkey,
-        replication(rep),
-        keys(keyspace),
-        loading=persistence.get("loading", "0") == "1",
-        cluster=cluster.get("cluster_enabled", "0") == "1",
-        sentinels=int(sentinels[1]),
-        min_replicas=int(min_replicas[1]),
-        read_only=read_only[1] == "yes",
-    )
+            raise NoAnswer(f"{instance} can't be observed: {reply.text}")
+    unreadable = record.text if isinstance(record, ServerError) else ""
+    try:
+        return observation(instance, rest, record if isinstance(record, str) else None, unreadable)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise NoAnswer(f"{instance} does not answer as a redis does ({type(error).__name__})") from None
 
 
 def _outside(runtime: Runtime, listed: tuple[Observation, ...]) -> tuple[Observation, ...]:
-    """The unlisted masters that listed slaves follow; looked for only where the list alone may not show the holder."""
-    if any(each.holder and not each.replication.parked for each in listed):
-        return ()
-    known = {each.instance.address for each in listed}
-    found: dict[str, Observation] = {}
-    wanted = {each.replication.following for each in listed}
+    """The unlisted instances that matter: masters that listed slaves follow, and those that the newest record names."""
+    known = {seen.instance.address for seen in listed} | {FENCE, HALT}
+    run_ids = {seen.run_id for seen in listed}
+    outside: dict[str, Observation] = {}
+    unknown = [*_named_by_records(listed), *_followed_by(listed)]
     for _ in range(CHAIN):
-        unknown = [Instance(host, host, port) for host, port in filter(None, wanted - known - {FENCE, HALT})]
-        known |= {each.address for each in unknown}
-        seen = [
-            each
-            for each in runtime.map_parallel(lambda each: _try(runtime, each), unknown)
-            if isinstance(each, Observation)
-        ]
-        for each in seen:
-            if each.run_id not in {one.run_id for one in listed}:
-                found.setdefault(each.run_id, each)
-        wanted = {each.replication.following for each in seen}
-    return tuple(found.values())
+        asked = {instance.address: instance for instance in reversed(unknown) if instance.address not in known}
+        known |= set(asked)
+        outcomes = _observe_all(runtime, tuple(asked.values()))
+        reached = [outcome for outcome in outcomes if isinstance(outcome, Observation)]
+        for seen in reached:
+            if seen.run_id not in run_ids and not seen.loading:
+                outside.setdefault(seen.run_id, seen)
+        unknown = _followed_by(reached)
+    return tuple(outside.values())
 
 
-def _masters_again(runtime: Runtime, seen: ClusterState) -> ClusterState:
-    everyone = (*seen.listed, *seen.outside)
-    masters = [each.instance for each in everyone if each.replication.master or each.replication.parked]
-    answers = runtime.map_parallel(lambda each: _try(runtime, each), masters)
-    again = {each.instance: each for each in answers if isinstance(each, Observation)}
-    fresh = [again.get(each.instance, each) for each in everyone]
-    count = len(seen.listed)
-    return ClusterState(fresh[0], tuple(fresh[1:count]), tuple(fresh[count:]), seen.left_out)
+def _followed_by(instances: Iterable[Observation]) -> list[Instance]:
+    addresses = {seen.replication.following for seen in instances}
+    return [Instance(host, host, port) for host, port in filter(None, addresses)]
+
+
+def _named_by_records(listed: tuple[Observation, ...]) -> list[Instance]:
+    """The master of the highest epoch, and the source of an intent, where the document does not list their names."""
+    records = [seen.record for seen in listed if seen.record]
+    newest = max((record.epoch for record in records), default=0)
+    names = {seen.instance.name for seen in listed}
+    members = {
+        member for record in records if record.epoch == newest for member in (record.master, record.source) if member
+    }
+    return [member.instance for member in members if member.name not in names]
+
+
+def _masters_again(runtime: Runtime, state: ClusterState) -> ClusterState:
+    masters = [seen.instance for seen in state.everyone if seen.replication.master or seen.replication.parked]
+    again = {
+        outcome.instance: outcome for outcome in _observe_all(runtime, masters) if isinstance(outcome, Observation)
+    }
+    fresh = [again.get(seen.instance, seen) for seen in state.everyone]
+    count = len(state.listed)
+    return ClusterState(fresh[0], tuple(fresh[1:count]), tuple(fresh[count:]), state.left_out)

@@ -1,35 +1,39 @@
 """Plans the way from what was observed to the wanted topology: a list of steps, or a refusal. Pure: no I/O, no clock.
 
 Invariant: at every instant the source is writable, or it is parked with everything, or the target is the master and has
-everything. So a plan can be cut short anywhere; whoever comes next observes and plans anew, and no plan is ever
-resumed.
+everything. So a plan can be cut short anywhere; the next run observes and plans anew, and no plan is ever resumed.
+docs/algorithm.md has the order of the steps and the reasons for it.
 """
 
 from dataclasses import dataclass
 
-from dictator.history import includes
+from dictator.checks import check, check_identity, check_strangers
+from dictator.lineage import Claim, Member, Record
 from dictator.observation import Instance, Observation, Skipped
-from dictator.source import WAYS_OUT, ClusterState, Source, find
+from dictator.source import WAYS_OUT, Source, recorded
+from dictator.state import ClusterState, covers, without_foreign
 from dictator.steps import (
+    CheckRights,
     Drain,
     Fence,
     Follow,
     HandOver,
+    Intend,
     Lift,
     Park,
     Pause,
     Prepare,
-    Probe,
     Promote,
     Reparent,
     Replan,
     Step,
     Tidy,
+    Verify,
+    WriteRecord,
 )
-from safe_redis.errors import Refused, Unavailable
+from dictator.unrecorded import unrecorded
+from safe_redis.errors import Refused
 
-MIN_REDIS = (6, 2)
-MIN_VALKEY = (7, 2)
 # what other tools set to keep writes out; nobody has so many slaves
 LEFTOVER = 1_000_000
 
@@ -42,122 +46,145 @@ class Plan:
     steps: tuple[Step, ...]
     left_out: tuple[Skipped, ...] = ()
     discarded: tuple[str, ...] = ()
+    lineage_id: str = ""
 
 
-def plan(seen: ClusterState, *, force: bool = False) -> Plan:
-    """The steps from `seen` to its wanted master. Refused, LostHolder or Unavailable where there is no safe way."""
-    for each in seen.listed:
-        check(each)
-    check_identity(seen)
-    source = find(seen, force=force)
+def plan(observed: ClusterState, claim: Claim, *, force: bool = False) -> Plan:
+    """The steps from what was observed to the wanted topology; a TopologyError where there is no safe way."""
+    state = without_foreign(observed, claim.cluster)
+    for seen in state.listed:
+        check(seen)
+    check_identity(state)
+    source = recorded(state, force=force) if state.records else unrecorded(state, force=force)
     check(source.observation)
-    if source.observation.instance == seen.master.instance:
-        steps, lost = _stay(seen, source, force=force)
-    else:
-        steps, lost = _switch(seen, source, force=force)
-    told = dict.fromkeys((*source.discarded, *lost))
-    return Plan(source.observation.instance, steps, seen.left_out, tuple(told))
+    strange = check_strangers(state, source.observation, force=force)
+    lineage = _Lineage.after(state, source, claim)
+    steps, lost = (_stay if source.observation.instance == state.master.instance else _switch)(
+        state, source, lineage, force=force
+    )
+    discarded = tuple(dict.fromkeys((*source.discarded, *strange, *lost)))
+    if steps:
+        steps = (CheckRights(tuple(seen.instance for seen in _touched(state, source))), *steps)
+    return Plan(source.observation.instance, steps, state.left_out, discarded, lineage.id)
 
 
-def check(each: Observation) -> None:
-    """Refuses an instance with which the switch can't keep its promise."""
-    who = each.instance
-    rep = each.replication
-    oldest = MIN_VALKEY if each.valkey else MIN_REDIS
-    if each.version < oldest:
-        kind = "Valkey" if each.valkey else "Redis"
-        raise Refused(
-            f"{who} runs {kind} {_dotted(each.version)}; the oldest that can be switched safely is {_dotted(oldest)}"
+def _touched(state: ClusterState, source: Source) -> tuple[Observation, ...]:
+    old = source.observation
+    return state.listed if old in state.listed else (*state.listed, old)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lineage:
+    """What the records of this plan have in common: the cluster, its id, and the epoch that comes next."""
+
+    cluster: str
+    id: str
+    epoch: int
+    forced: int
+
+    @classmethod
+    def after(cls, state: ClusterState, source: Source, claim: Claim) -> "_Lineage":
+        """Above every epoch that was seen, and above those that a FLUSHALL has erased: the clock has passed them."""
+        newest = source.observation.record or (state.records[0] if state.records else None)
+        epochs = [record.epoch for record in state.records]
+        epoch = max(claim.clock, *(seen + 1 for seen in epochs)) if epochs else claim.clock
+        forced = epoch if source.forced else newest.forced if newest else 0
+        return cls(claim.cluster, newest.id if newest else claim.fresh_id, epoch, forced)
+
+    def served(self, master: Instance, epoch: int = 0) -> Record:
+        """The record that says that `master` serves."""
+        return Record(self.cluster, self.id, epoch or self.epoch, "served", Member.of(master), forced=self.forced)
+
+    def intended(self, source: Instance, target: Instance) -> Record:
+        """The record that says that `source` is about to hand over to `target`."""
+        return Record(
+            self.cluster, self.id, self.epoch, "intended", Member.of(target), Member.of(source), forced=self.forced
         )
-    if each.cluster:
-        raise Refused(f"{who} runs in cluster mode (cluster_enabled:1), which chooses its masters itself")
-    if not each.read_only:
-        raise Refused(
-            f"{who} takes writes as a slave (replica-read-only no): nothing could stop them. Set it to yes first"
-        )
-    if each.sentinels:
-        raise Refused(
-            f"{each.sentinels} Sentinel(s) watch {who} (__sentinel__:hello) and would undo the switch. Stop them first"
-        )
-    if rep.failover:
-        raise Unavailable(
-            f"{who} is in a FAILOVER of its own (master_failover_state); wait until it ends, or FAILOVER ABORT"
-        )
-    if each.loading:
-        raise Unavailable(f"{who} is loading its data (loading:1)")
 
 
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
+Steps = tuple[tuple[Step, ...], tuple[str, ...]]
 
 
-def check_identity(seen: ClusterState) -> None:
-    """Refuses two names or addresses that lead to one and the same instance (run_id of INFO server)."""
-    found: dict[str, Observation] = {}
-    for each in seen.listed:
-        twin = found.setdefault(each.run_id, each)
-        if twin is not each:
-            raise Refused(f"{twin.instance} and {each.instance} are one and the same instance (run_id {each.run_id})")
-
-
-def _stay(seen: ClusterState, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _stay(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool) -> Steps:
     """The wanted master is the source: nothing is handed over, the others follow."""
-    master = seen.master
-    parks, lost = _parks(seen.slaves, source, force=force)
+    master = state.master
+    parks, lost = _parks(state.slaves, source.observation, force=force)
     # a promotion changes the master's replication id, so that every link is made anew
-    lift = () if master.replication.master else (Lift(master.instance),)
-    wrong = tuple(each.instance for each in seen.slaves if lift or not _follows(each, master))
+    lift = () if master.replication.master else (Lift(master.instance, lineage.served(master.instance)),)
+    record = lift or _record_of(master, lineage)
+    wrong = tuple(seen.instance for seen in state.slaves if lift or not _follows(seen, master))
     follow = (Follow(wrong, master.instance),) if wrong else ()
-    return (*parks, *lift, *follow, *_tidy(seen.listed)), lost
+    first, rest = _tidy((master,)), _tidy(state.slaves)
+    if follow and 0 < master.min_replicas < LEFTOVER and not lift:
+        # it takes no write, and so no record, before its slaves are there
+        return (*parks, *follow, *record, *rest), lost
+    return (*parks, *first, *record, *follow, *rest), lost
 
 
-def _follows(each: Observation, master: Observation) -> bool:
-    return each.replication.linked_to(master.instance, master.replication.history.replid)
+def _record_of(master: Observation, lineage: _Lineage) -> tuple[WriteRecord, ...]:
+    """The record that the master lacks, if any: an epoch that was intended for it begins; any other is a new one."""
+    record, instance = master.record, master.instance
+    if record is None or record.master != Member.of(instance) or lineage.forced == lineage.epoch:
+        return (WriteRecord(instance, lineage.served(instance)),)
+    return () if record.served else (WriteRecord(instance, lineage.served(instance, record.epoch)),)
 
 
-def _switch(seen: ClusterState, source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _follows(seen: Observation, master: Observation) -> bool:
+    return seen.replication.linked_to(master.instance, master.replication.history.replid)
+
+
+def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool) -> Steps:
     """The source hands over to the wanted master."""
-    old, new = source.observation, seen.master.instance
-    others = tuple(each for each in seen.slaves if each.instance != old.instance)
-    parks, lost = _parks((seen.master, *others), source, force=force)
+    old, new = source.observation, state.master.instance
+    others = tuple(seen for seen in state.slaves if seen.instance != old.instance)
+    parks, lost = _parks((state.master, *others), old, force=force)
     if not old.replication.master:
         # a parked one serves no new slaves, and a copy is no source: make it a master first, then look again
-        return (Lift(old.instance), Replan()), lost
-    slaves = tuple(each.instance for each in others)
+        return (Lift(old.instance, lineage.served(old.instance)), Replan()), lost
+    slaves = tuple(seen.instance for seen in others)
+    intent = lineage.intended(old.instance, new)
     # a source outside the list has no place in it, but as a slave of the new master it can't be written to by mistake
     followers = (old.instance, *slaves)
     return (
         *parks,
         Prepare(new, old.instance),
+        *_tidy((old, state.master)),
         *((Reparent(slaves, new, old.instance),) if slaves else ()),
-        Probe(new, old.instance),
+        Verify(new, old.instance, force),
+        Intend(old.instance, new, intent),
         Pause(old.instance),
         Drain(new, old.instance),
-        Fence(old.instance),
+        Fence(old.instance, intent, force),
         Drain(new, old.instance),
-        Promote(new, old.instance),
+        Promote(new, old.instance, lineage.served(new, intent.epoch)),
         HandOver(old.instance, new),
         Follow(followers, new),
-        *_tidy((*seen.listed, *((old,) if old in seen.outside else ()))),
+        *_tidy(others),
     ), lost
 
 
-def _parks(others: tuple[Observation, ...], source: Source, *, force: bool) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+def _parks(others: tuple[Observation, ...], source: Observation, *, force: bool) -> Steps:
     """Every master that is to become a slave is parked first: what it holds is judged when it can no longer change."""
-    lost = tuple(str(each) for each in others if each.holder and not overwritable(each, source.observation))
+    lost = tuple(str(seen) for seen in others if seen.holder and not overwritable(seen, source))
     if lost and not force:
-        raise Refused(
-            f"{'; '.join(lost)}: not part of what {source.observation.instance} holds, and would be lost. {WAYS_OUT}"
-        )
-    who = source.observation.instance
-    return tuple(Park(each.instance, who, force) for each in others if each.replication.master), lost
+        raise Refused(f"{'; '.join(lost)}: not part of what {source.instance} holds, and would be lost. {WAYS_OUT}")
+    return tuple(Park(seen.instance, source.instance, force) for seen in others if seen.replication.master), lost
 
 
-def overwritable(each: Observation, source: Observation) -> bool:
-    """The ancestor rule: whether `each` can become a slave of `source` without losing anything."""
-    return each.empty or includes(source.replication.history, each.replication.history)
+def overwritable(seen: Observation, source: Observation) -> bool:
+    """Whether `seen` can become a slave of `source` without losing anything: the ancestor rule, or a closed epoch.
+
+    A source that is parked under its own intent was fenced by that handover. Once another instance is the master of
+    that epoch, or of a later one, everything that it ever acknowledged is part of what that one has.
+    """
+    if covers(source, seen):
+        return True
+    record, later = seen.record, source.record
+    if not (seen.replication.parked and record and record.source and later and later.id == record.id):
+        return False
+    return record.source.name == seen.instance.name and later.forced <= record.epoch <= later.epoch
 
 
 def _tidy(instances: tuple[Observation, ...]) -> tuple[Step, ...]:
-    fenced = tuple(each.instance for each in instances if each.min_replicas >= LEFTOVER)
+    fenced = tuple(seen.instance for seen in instances if seen.min_replicas >= LEFTOVER)
     return (Tidy(fenced),) if fenced else ()

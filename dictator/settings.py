@@ -17,6 +17,9 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 class Settings(WebSettings, frozen=True, kw_only=True):
     """Deadlines are in seconds; each bounds one wait, and the message of what ran into it gives the figure."""
 
+    # the name of the cluster in the lineage records: instances whose record has another name are never touched
+    cluster: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] = "redis-1"
+
     nameservers: tuple[str, ...] = ()
     nameservers_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 53
     searchlist: tuple[str, ...] = ()

@@ -1,14 +1,16 @@
 """Finds the source: the instance whose data must survive. Pure: no I/O, no clock.
 
-Only holders count: masters, and masters that a switch has parked. A slave is a copy, which redis itself overwrites
-whenever it reconnects. Where no source can be proven, it is refused, unless the caller forces a choice.
+The record of the highest epoch decides (docs/algorithm.md has the table); dictator/unrecorded.py decides where there is
+none yet. Where no source can be proven it is refused, unless the caller forces a choice.
 """
 
 from dataclasses import dataclass
+from typing import NoReturn
 
-from dictator.history import includes
-from dictator.observation import Observation, Skipped
-from safe_redis.errors import LostHolder, Refused
+from dictator.lineage import Member, Record
+from dictator.observation import FENCE, HALT, Observation
+from dictator.state import ClusterState, covers, most_advanced
+from safe_redis.errors import LostHolder, Refused, TopologyError
 
 WAYS_OUT = (
     "Repeat with force=1 (apply-topology.sh --force) to discard the rest, "
@@ -17,142 +19,181 @@ WAYS_OUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterState:
-    """All that was observed: the listed instances, unlisted masters that they follow, and what is missing."""
-
-    master: Observation
-    slaves: tuple[Observation, ...]
-    outside: tuple[Observation, ...] = ()
-    left_out: tuple[Skipped, ...] = ()
-
-    @property
-    def listed(self) -> tuple[Observation, ...]:
-        """The listed instances that were reached, the wanted master first."""
-        return (self.master, *self.slaves)
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
-    """The instance whose data must survive, and what force gives up for it, in words."""
+    """The instance whose data must survive; what force gives up for it, in words, where the choice was forced."""
 
     observation: Observation
     discarded: tuple[str, ...] = ()
+    forced: bool = False
 
 
-def find(seen: ClusterState, *, force: bool) -> Source:
-    """The source, or Refused (several histories), or LostHolder (it may be the one that can't be reached)."""
-    holders = _holders(seen)
-    if holders:
-        return _maximal(holders, seen, force=force)
-    if all(each.empty for each in seen.listed):
-        return _all_empty(seen, force=force)
-    return _without_holder(seen, force=force)
-
-
-def _holders(seen: ClusterState) -> tuple[Observation, ...]:
-    inside = tuple(each for each in seen.listed if each.holder)
-    if not inside:
-        return tuple(each for each in seen.outside if each.holder)
-    # a parked one may have been handed over to a master that this document no longer lists
-    return inside + tuple(
-        each
-        for each in seen.outside
-        if each.holder and any(old.replication.parked and _covers(each, old) for old in inside)
-    )
-
-
-def _covers(later: Observation, earlier: Observation) -> bool:
-    return earlier.empty or includes(later.replication.history, earlier.replication.history)
-
-
-def _maximal(holders: tuple[Observation, ...], seen: ClusterState, *, force: bool) -> Source:
-    maxima = [each for each in holders if all(_covers(each, other) for other in holders)]
-    # two that cover each other hold the same; a writable one needs no lifting, and the wanted one no switch
-    maxima.sort(key=lambda each: (each.replication.parked, each is not seen.master))
-    if not maxima:
-        told = "; ".join(str(each) for each in holders)
+def recorded(state: ClusterState, *, force: bool) -> Source:
+    """The source by the records, of which there is at least one; Refused or LostHolder where none can be proven."""
+    try:
+        _check_ids(state)
+        source = _by_epoch(state)
+        _check_masters(state, source)
+    except TopologyError as refusal:
         if not force:
-            raise Refused(
-                f"{len(holders)} instances hold data of histories that don't include each other: {told}. {WAYS_OUT}"
-            )
-        chosen = _preferred(holders, seen)
-        lost = tuple(str(each) for each in holders if not _covers(chosen, each))
-        return Source(chosen, lost)
-    source = maxima[0]
-    if source.replication.parked and not _target_is_known(source, seen):
-        missing = ", ".join(str(each) for each in seen.left_out)
-        if not force:
-            raise LostHolder(
-                f"{source.instance} was fenced by a switch that did not end, which may have promoted {missing}. "
-                f"Wait until it is back. {WAYS_OUT}"
-            )
-        return Source(source, tuple(f"{each}: unknown writes, if it was promoted" for each in seen.left_out))
+            raise
+        return _forced(state, refusal)
     return Source(source)
 
 
-def _target_is_known(parked: Observation, seen: ClusterState) -> bool:
-    """Whether no instance that is missing now can have been the target of the switch that parked this one.
-
-    Before the fence, every slave that can be reached is hung under the target, and the target under the source itself.
-    """
-    if not seen.left_out:
-        return True
-    return any(each.replication.follows(parked.instance) for each in seen.listed)
-
-
-def _preferred(holders: tuple[Observation, ...], seen: ClusterState) -> Observation:
-    """What force keeps: the wanted master's data; where it has none, the holder with most keys."""
-    wanted = seen.master
-    if not wanted.empty:
-        lineage = [each for each in holders if _covers(each, wanted)]
-        if lineage:
-            return max(lineage, key=lambda each: (each is wanted, each.replication.history.offset))
-    return max(holders, key=lambda each: (each.keys, each.replication.history.offset))
+def _check_ids(state: ClusterState) -> None:
+    """Refuses records of one name but different ids: two clusters that are called the same, or one that began anew."""
+    newest = state.records[0]
+    for record in state.records:
+        if record.id != newest.id:
+            raise Refused(
+                f"two lineages are called {newest.cluster!r}: {newest.id} ({newest}; held by "
+                f"{_holders(state, newest.id)}) and {record.id} ({record}; held by {_holders(state, record.id)}). "
+                f"{WAYS_OUT}"
+            )
 
 
-def _all_empty(seen: ClusterState, *, force: bool) -> Source:
-    """First bring-up: the wanted master; or the one that it follows, which may be about to take a first write."""
-    rep = seen.master.replication
-    if rep.master or rep.parked:
-        return Source(seen.master)
-    for each in (*seen.listed, *seen.outside):
-        if rep.follows(each.instance):
-            return Source(each if each.replication.master else seen.master)
-    # its master is neither here nor elsewhere; if all that are listed are here, nothing that counts can be lost with it
-    if not seen.left_out:
-        return Source(seen.master)
-    missing = ", ".join(str(each) for each in seen.left_out)
-    if force:
-        return Source(seen.master, (f"whatever {missing} may hold",))
-    raise LostHolder(f"{seen.master} is empty, and {missing} may be its master and hold data. {WAYS_OUT}")
+def _holders(state: ClusterState, lineage_id: str) -> str:
+    return ", ".join(str(seen.instance) for seen in state.everyone if seen.record and seen.record.id == lineage_id)
 
 
-def _without_holder(seen: ClusterState, *, force: bool) -> Source:
-    copies = tuple(each for each in seen.listed if not each.empty)
-    best = most_advanced(copies, seen.master)
-    if force:
-        beyond = f"whatever the master of {best.instance} held beyond offset {best.replication.history.offset}"
-        unrelated = tuple(str(each) for each in copies if not _covers(best, each))
-        return Source(best, (beyond, *unrelated))
-    came_back_empty = any(each.replication.master for each in (*seen.listed, *seen.outside))
-    if seen.left_out or not came_back_empty:
-        missing = ", ".join(str(each) for each in seen.left_out) or _masters(copies)
-        raise LostHolder(
-            f"no master holds data; {missing} may hold it and come back. The most advanced copy is {best}. {WAYS_OUT}"
+def _by_epoch(state: ClusterState) -> Observation:
+    """The source by the record of the highest epoch. An epoch that has begun stands above the intent to begin it."""
+    epoch = state.records[0].epoch
+    records = [record for record in state.records if record.epoch == epoch]
+    served = [record for record in records if record.served]
+    deciding = served or records
+    if len({(record.source, record.master) for record in deciding}) > 1:
+        raise Refused(
+            f"the records contradict each other: {'; '.join(map(str, deciding))}; {_list(state.everyone)}. {WAYS_OUT}"
         )
-    raise Refused(f"no master holds data, but copies do; the most advanced is {best}. {WAYS_OUT}")
+    record = deciding[0]
+    return _of_served(state, record) if served else _of_intended(state, record)
 
 
-def _masters(copies: tuple[Observation, ...]) -> str:
-    told = {f"{host}:{port}" for host, port in (each.replication.following or ("?", 0) for each in copies)}
-    return f"their master at {', '.join(sorted(told))}"
+def _of_served(state: ClusterState, record: Record) -> Observation:
+    master = state.locate(record.master)
+    if master is None:
+        _lost(state, record, record.master)
+    if not _kept(state, record, master):
+        _lost_its_record(state, record, master)
+    if _is_copy(master):
+        return _without_its_master(state, record)
+    return master
 
 
-def most_advanced(copies: tuple[Observation, ...], wanted: Observation) -> Observation:
-    """The copy that no other is ahead of; among equals the wanted master, else the one with most keys."""
+def _of_intended(state: ClusterState, record: Record) -> Observation:
+    """The target where it was promoted, the source where it can't have been; else nobody knows, and it is refused."""
+    old, new = state.locate(record.source), state.locate(record.master)
+    if new and _was_promoted(state, record, new):
+        return new
+    # nobody is promoted before the source's fence is on its disk
+    if old and old.replication.master and _kept(state, record, old):
+        return old
+    if new is None:
+        _lost(state, record, record.master)
+    if new.epoch != record.epoch:
+        _lost_its_record(state, record, new)
+    # the target is still a slave, or parked, and has the record: it was not promoted
+    if old is None:
+        _lost(state, record, record.source)
+    if _is_copy(old):
+        return _without_its_master(state, record)
+    if not _kept(state, record, old):
+        _lost_its_record(state, record, old)
+    return old
 
-    def rank(each: Observation) -> tuple[int, bool, int, int]:
-        covered = sum(_covers(each, other) for other in copies)
-        return covered, each is wanted, each.keys, each.replication.history.offset
 
-    return max(copies, key=rank)
+def _was_promoted(state: ClusterState, record: Record, target: Observation) -> bool:
+    if target.replication.master:
+        return _kept(state, record, target)
+    return target.replication.parked and _includes_all(state, record, target)
+
+
+def _kept(state: ClusterState, record: Record, seen: Observation) -> bool:
+    """Whether it has the record of the epoch, or lost it in a way that its history still proves (a FLUSHALL)."""
+    if seen.epoch == record.epoch:
+        return True
+    return not _is_copy(seen) and _includes_all(state, record, seen)
+
+
+def _includes_all(state: ClusterState, record: Record, seen: Observation) -> bool:
+    holders = [other for other in state.everyone if other.epoch == record.epoch and other is not seen]
+    return all(covers(seen, other) for other in holders)
+
+
+def _is_copy(seen: Observation) -> bool:
+    return not seen.replication.master and not seen.replication.parked
+
+
+def _without_its_master(state: ClusterState, record: Record) -> Observation:
+    """Somebody made the epoch's master a slave: the one master that there is, or in a cycle the most advanced copy."""
+    masters = [seen for seen in state.everyone if seen.replication.master]
+    if len(masters) == 1 and masters[0].epoch == record.epoch:
+        return masters[0]
+    if masters:
+        raise Refused(
+            f"{record}, but that is a slave by now, and not of a master with this record: {_list(state.everyone)}. "
+            f"{WAYS_OUT}"
+        )
+    known = {seen.instance.address for seen in state.everyone} | {FENCE, HALT}
+    strangers = sorted(
+        "{}:{}".format(*seen.replication.following)
+        for seen in state.everyone
+        if seen.replication.following and seen.replication.following not in known
+    )
+    missing = [*map(str, state.left_out), *strangers]
+    copies = tuple(seen for seen in state.everyone if seen.epoch == record.epoch)
+    best = most_advanced(copies, state.master)
+    if missing:
+        raise LostHolder(
+            f"{record}, but that is a slave by now, and no master was reached; {', '.join(missing)} may be it. "
+            f"The most advanced copy is {best}. {WAYS_OUT}"
+        )
+    return best
+
+
+def _lost(state: ClusterState, record: Record, member: Member | None) -> NoReturn:
+    copies = tuple(seen for seen in state.listed if seen.epoch == record.epoch) or state.listed
+    raise LostHolder(
+        f"{record}, but {member} can't be reached{_why(state, member)}; it may hold newer writes and come back. "
+        f"The most advanced copy is {most_advanced(copies, state.master)}. {WAYS_OUT}"
+    )
+
+
+def _why(state: ClusterState, member: Member | None) -> str:
+    reasons = [skipped.reason for skipped in state.left_out if member and skipped.name in (member.name, str(member))]
+    return f" ({reasons[0]})" if reasons else ""
+
+
+def _lost_its_record(state: ClusterState, record: Record, seen: Observation) -> NoReturn:
+    holders = tuple(other for other in state.everyone if other.epoch == record.epoch)
+    raise Refused(
+        f"{record}, but {seen} does not hold that record, and its history does not include that of those which do: "
+        f"{_list(holders)}. It has lost its disk, or came back with an older one. {WAYS_OUT}"
+    )
+
+
+def _check_masters(state: ClusterState, source: Observation) -> None:
+    """Refuses a second master that was made of the same data: both may have taken writes."""
+    for seen in state.everyone:
+        ours = seen.record is not None and seen.replication.master
+        if ours and seen is not source and not covers(source, seen):
+            raise Refused(
+                f"two masters hold data of this cluster, and neither's is part of the other's: {source}; {seen}. "
+                f"{WAYS_OUT}"
+            )
+
+
+def _forced(state: ClusterState, refusal: TopologyError) -> Source:
+    """The highest epoch, then the most advanced; of two lineages that of the wanted master."""
+    own = state.master.record.id if state.master.record else state.records[0].id
+    candidates = tuple(seen for seen in state.everyone if seen.record and seen.record.id == own)
+    chosen = most_advanced(candidates, state.master)
+    reason = str(refusal).removesuffix(f". {WAYS_OUT}")
+    others = tuple(seen for seen in state.everyone if seen.holder or seen.epoch >= chosen.epoch)
+    lost = (str(seen) for seen in others if seen is not chosen and not covers(chosen, seen))
+    return Source(chosen, (f"whatever this refusal protects: {reason}", *lost), forced=True)
+
+
+def _list(instances: tuple[Observation, ...]) -> str:
+    return "; ".join(map(str, instances))

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dns.exception
 import dns.message
@@ -18,7 +19,9 @@ import dns.resolver
 from dns.rdtypes.IN.SRV import SRV
 
 from safe_redis.errors import SettingsError, Unresolved
-from safe_redis.topology import DEFAULT_PORT, Address
+
+if TYPE_CHECKING:  # the client is installed without msgspec, which the document needs
+    from safe_redis.topology import Address
 
 log = logging.getLogger(__name__)
 
@@ -62,30 +65,43 @@ class Resolver:
         # a lost datagram is asked for again within the look-up's own time
         self._dns.timeout = timeout / 3
 
-    def endpoint(self, address: Address) -> Endpoint:
+    def endpoint(self, address: "Address") -> Endpoint:
         """Where `address` listens; its own port wins. Unresolved says what was missing."""
         if address.is_ip:
-            return Endpoint(address.address, address.port or DEFAULT_PORT)
+            return Endpoint(address.address, address.port_or_default)
         found = self.srv(address.address)
         return Endpoint(found.host, address.port or found.port)
 
     def srv(self, name: str) -> Endpoint:
         """The SRV record of `name` with the lowest priority, with its target's IP address."""
         deadline = time.monotonic() + self._timeout
-        answer = self._ask(name, "SRV", deadline)
-        records = [record for record in answer if isinstance(record, SRV)]
-        records.sort(key=lambda record: (record.priority, -record.weight, record.port))
+        records, response = self._records(name, deadline)
         first = records[0]
         if len(records) > 1:
             chosen = f"{first.target.to_text(omit_final_dot=True)}:{first.port}"
             log.warning("found %d SRV records for %s, taking %s", len(records), name, chosen)
-        if first.target == dns.name.root:
+        return self._endpoint(name, first, response, deadline)
+
+    def endpoints(self, name: str) -> list[Endpoint]:
+        """All SRV records of `name` with their targets' IP addresses, the lowest priority first."""
+        deadline = time.monotonic() + self._timeout
+        records, response = self._records(name, deadline)
+        return [self._endpoint(name, record, response, deadline) for record in records]
+
+    def _records(self, name: str, deadline: float) -> tuple[list[SRV], dns.message.Message]:
+        answer = self._ask(name, "SRV", deadline)
+        records = [record for record in answer if isinstance(record, SRV)]
+        records.sort(key=lambda record: (record.priority, -record.weight, record.port))
+        return records, answer.response
+
+    def _endpoint(self, name: str, record: SRV, response: dns.message.Message, deadline: float) -> Endpoint:
+        if record.target == dns.name.root:
             raise Unresolved(
                 f"{name}: the SRV record has no target: registered with an empty host, start registrator with -ip"
             )
-        if not first.port:
+        if not record.port:
             raise Unresolved(f"{name}: the SRV record has port 0")
-        return Endpoint(self._address(name, first.target, answer.response, deadline), first.port)
+        return Endpoint(self._address(name, record.target, response, deadline), record.port)
 
     def _address(self, name: str, target: dns.name.Name, response: dns.message.Message, deadline: float) -> str:
         for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):

@@ -37,6 +37,11 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return str(getattr(ip, "ipv4_mapped", None) or ip), self.port or DEFAULT_PORT
         return self.address.removesuffix(".").lower(), self.port
 
+    @property
+    def port_or_default(self) -> int:
+        """The port of an IP address: 6379 unless given."""
+        return self.port or DEFAULT_PORT
+
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address and self.is_ip else self.address
         return f"{host}:{self.port}" if self.port else self.address

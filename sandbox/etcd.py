@@ -1,21 +1,24 @@
-"""A real etcd with the v2 API, one member, in a directory of its own."""
+"""A real etcd, one member, in a directory of its own."""
 
 from pathlib import Path
 
 from sandbox import binaries
 from sandbox.keys import Keys
+from sandbox.keys_v3 import KeysV3
 from sandbox.process import Process, free_port
 from sandbox.server import Server
 
 
 class EtcdServer(Server):
-    """Restarts on the same ports and data."""
+    """Restarts on the same ports and data. `release` is one of binaries.ETCDS, `api` what `keys` uses."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, release: str = "3.4", api: str = "v2") -> None:
         self.name = "etcd"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.keys = Keys(self.url)
+        self.api = api
+        self.release = release
+        self.keys = KeysV3(self.url) if api == "v3" else Keys(self.url)
         peer = f"http://127.0.0.1:{free_port()}"
         directory = directory.resolve()
         options = {
@@ -26,16 +29,17 @@ class EtcdServer(Server):
             "listen-peer-urls": peer,
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"sandbox={peer}",
-            "enable-v2": "true",
             # The only member elects itself after this many ms; the default is a second.
             "heartbeat-interval": "10",
             "election-timeout": "100",
             "logger": "zap",
             "log-outputs": "stderr",
         }
-        argv = [str(binaries.etcd()), *(f"--{name}={value}" for name, value in options.items())]
+        if api == "v2":
+            options["enable-v2"] = "true"
+        argv = [str(binaries.etcd(release)), *(f"--{name}={value}" for name, value in options.items())]
         self.process = Process(argv, log=directory / "log")
 
     def answers(self) -> bool:
-        """Whether it has elected itself and offers the v2 API."""
+        """Whether it has elected itself and offers its API."""
         return self.keys.healthy()

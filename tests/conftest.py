@@ -19,10 +19,13 @@ from sandbox.redis import RedisServer
 from sandbox.skydns import SkyDns
 
 RUN = uuid.uuid4().hex
+LEFT_OUT = pytest.StashKey[int]()
+"""The number of tests that --no-docker leaves out."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run also what takes long: whole sweeps, not samples")
+    parser.addoption("--no-docker", action="store_true", help="leave out the tests that need a Docker engine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,13 +40,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Left out rather than skipped: a skip means that this machine lacks something.
-    if config.getoption("--full"):
-        return
-    long = [item for item in items if item.get_closest_marker("full")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    # Deselected rather than skipped: a skip means that this machine lacks something.
+    if not config.getoption("--full"):
+        _deselect(config, items, [item for item in items if item.get_closest_marker("full")])
+    if config.getoption("--no-docker"):
+        needy = [item for item in items if "engine" in getattr(item, "fixturenames", ())]
+        config.stash[LEFT_OUT] = len(needy)
+        _deselect(config, items, needy)
+
+
+def _deselect(config: pytest.Config, items: list[pytest.Item], unwanted: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=unwanted)
+    items[:] = [item for item in items if item not in unwanted]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        line = f"LEFT OUT: {left_out} tests of images, containers and units, for want of a Docker engine (--no-docker)"
+        terminalreporter.write_line(line, red=True, bold=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

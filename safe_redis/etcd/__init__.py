@@ -3,6 +3,7 @@
 from safe_redis.etcd.settings import EtcdSettings
 from safe_redis.etcd.store import Cleared, Event, Listing, Node, Reading, Store
 from safe_redis.etcd.v2 import StoreV2
+from safe_redis.etcd.v3 import StoreV3
 
 __all__ = ["Cleared", "EtcdSettings", "Event", "Listing", "Node", "Reading", "Store", "connect"]
 
@@ -12,4 +13,5 @@ def connect(members: tuple[str, ...], settings: EtcdSettings, variable: str = "E
 
     `variable` is where the URLs come from, for the SettingsError about a bad one.
     """
-    return StoreV2(members, settings, variable)
+    kind = StoreV3 if settings.etcd_api == "v3" else StoreV2
+    return kind(members, settings, variable)

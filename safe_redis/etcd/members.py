@@ -6,7 +6,8 @@ a request at most once. After a failure the next member is asked, and is asked f
 
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -14,7 +15,9 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from safe_redis.errors import SettingsError, StoreError
+from safe_redis.etcd.failure import MemberFailed
 from safe_redis.etcd.settings import EtcdSettings, member_url
+from safe_redis.etcd.stream import Stream
 
 R = TypeVar("R")
 
@@ -22,14 +25,6 @@ R = TypeVar("R")
 CONNECT_TIMEOUT = 2.0
 # connections kept to a member; dnsd writes with up to eight threads
 KEPT = 10
-
-
-class MemberFailed(StoreError):
-    """One member failed to answer; `sent` says whether it may have got the request."""
-
-    def __init__(self, reason: str, *, sent: bool = True) -> None:
-        super().__init__(reason)
-        self.sent = sent
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -68,10 +63,24 @@ class Member:
         try:
             response = self._pool.request(method, self.url + path, headers=headers, body=body, timeout=limits)
         except HTTPError as error:
-            sent = not isinstance(error, NewConnectionError | ConnectTimeoutError)
-            raise MemberFailed(str(error), sent=sent) from error
+            raise _failed(error) from error
         found = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, found, response.data)
+
+    @contextmanager
+    def stream(self, path: str, *, headers: Mapping[str, str], body: bytes) -> Iterator[Stream]:
+        """The answer to a POST, read bit by bit; it is closed at the end of the `with`."""
+        limits = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=self._timeout)
+        try:
+            response = self._pool.request(
+                "POST", self.url + path, headers=headers, body=body, timeout=limits, preload_content=False
+            )
+        except HTTPError as error:
+            raise _failed(error) from error
+        try:
+            yield Stream(response)
+        finally:
+            response.close()
 
     def forget(self) -> None:
         """Drop the connections that are kept."""
@@ -112,6 +121,10 @@ class Members:
             # another thread may have gone on to the next member already
             if self._members[self._at] is member:
                 self._at = (self._at + 1) % len(self._members)
+
+
+def _failed(error: HTTPError) -> MemberFailed:
+    return MemberFailed(str(error), sent=not isinstance(error, NewConnectionError | ConnectTimeoutError))
 
 
 def basic_auth(username: str, password: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """How a service reaches etcd: the settings that dnsd, the observer and the registrar share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -10,8 +10,10 @@ from safe_redis.settings import secret
 
 
 class EtcdSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """TLS by file paths (PEM), user and password, seconds for an answer."""
+    """Which API; TLS by file paths (PEM), user and password, seconds for an answer."""
 
+    # v2 needs etcd up to 3.5, v3 needs 3.4 or later
+    etcd_api: Literal["v2", "v3"] = "v2"
     etcd_ca_file: str = ""
     etcd_cert_file: str = ""
     etcd_key_file: str = ""

@@ -8,19 +8,18 @@ from safe_redis.errors import StoreError
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A key, its value, the index of its last write, and the seconds it has left (None: no limit)."""
+    """A key, its value, and the index of its last write."""
 
     key: str
     value: str
     index: int
-    ttl: int | None = None
 
 
 class Reading(msgspec.Struct, frozen=True):
     """A key's node, or None, with etcd's index and cluster id at that moment.
 
-    A watch from `index` + 1 on misses nothing. Another cluster id means that etcd was made anew,
-    and that indexes from before mean nothing.
+    A watch from `index` + 1 on misses nothing. Another cluster id means another etcd, whose indexes
+    can't be compared; an etcd that was wiped and has the same members has the same id again.
     """
 
     node: Node | None

@@ -8,7 +8,8 @@ import msgspec
 from urllib3.exceptions import ReadTimeoutError
 
 from safe_redis.errors import Rejected
-from safe_redis.etcd.members import Answer, Member, MemberFailed, Members, basic_auth
+from safe_redis.etcd.failure import MemberFailed
+from safe_redis.etcd.members import Answer, Member, Members, basic_auth
 from safe_redis.etcd.settings import EtcdSettings
 from safe_redis.etcd.store import Cleared, Event, Listing, Node, Reading
 
@@ -23,10 +24,9 @@ class _Node(msgspec.Struct, frozen=True):
     dir: bool = False
     nodes: tuple["_Node", ...] = ()
     modifiedIndex: int = 0  # noqa: N815 - etcd's name
-    ttl: int | None = None
 
     def node(self) -> Node:
-        return Node(self.key, self.value, self.modifiedIndex, self.ttl)
+        return Node(self.key, self.value, self.modifiedIndex)
 
 
 class _Result(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any
 import redis
 
 from dictator.apply import Dictator
+from dictator.lineage import KEY
 from dictator.receipt import Receipt
 from dictator.settings import Settings
 from safe_redis.topology import Address, Topology
@@ -59,6 +60,10 @@ class Group:
         """Applies a topology with a dictator of these settings."""
         return Dictator(Settings(**settings)).apply(self.topology(master, *slaves), force=force)
 
+    def keys(self, name: str) -> int:
+        """How many keys an instance holds, without the lineage record."""
+        return int(self[name].dbsize()) - (KEY in self[name].scan_iter(match=KEY, count=100_000))
+
     def follow(self, master: str, *slaves: str) -> None:
         """Makes slaves, behind the dictator's back, and waits for their links."""
         for name in slaves:
@@ -94,7 +99,7 @@ class Group:
     def _state(self, name: str) -> Mapping[str, Any]:
         found = self.replication(name)
         told = {each: found.get(each) for each in ("role", "master_host", "master_port", "master_replid")}
-        return told | {"keys": self[name].dbsize(), "min": self[name].config_get("min-replicas-to-write")}
+        return told | {"keys": self.keys(name), "min": self[name].config_get("min-replicas-to-write")}
 
 
 def fill(client: "redis.Redis", count: int = 100, prefix: str = "key") -> None:

@@ -14,7 +14,7 @@ import redis
 from redis_counter.tally import Outcomes, Tally, tally
 from sandbox.process import wait_until
 from sandbox.redis import RedisServer
-from tests.dictator.proxy import Gate, InstanceProxy
+from tests.dictator.proxy import InstanceProxy, Watch
 from tests.dictator.zygote import Job, Result, Zygote
 
 NAMES = ("a", "b", "c")
@@ -159,7 +159,7 @@ class Harness:
                 return
             time.sleep(0.05)
 
-    def watch(self, gate: Gate | None) -> None:
+    def watch(self, gate: Watch | None) -> None:
         """Has a gate watch what the dictator sends."""
         for proxy in self.proxies.values():
             proxy.watch = gate

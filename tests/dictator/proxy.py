@@ -12,11 +12,11 @@ from typing import Protocol
 
 from sandbox.proxy import Conversation, Proxy
 
-READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB"}
+READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB", "GET"}
 
 
 class Watch(Protocol):
-    """Is asked about all that passes between the dictator and an instance; False: drop it, and the connection."""
+    """Is asked about all that passes between the dictator and an instance; False: drop it, and reset the connection."""
 
     def request(self, name: str, commands: tuple[str, ...]) -> bool:
         """A group of commands is on its way to the instance."""
@@ -97,6 +97,7 @@ class InstanceProxy(Proxy):
     def __init__(self, name: str, host: str, port: int) -> None:
         self.name = name
         self.watch: Watch | None = None
+        self.mangle: Callable[[bytes], bytes] | None = None
         self.links_up = threading.Event()
         self.links_up.set()
         self.refuses_links = False
@@ -146,6 +147,7 @@ class _Commands(Conversation):
         if self.is_link:
             self._proxy.links_up.wait()
         elif watch is not None and not watch.request(self._proxy.name, commands(chunk)):
+            self.abort()
             return b""
         return chunk
 
@@ -154,5 +156,7 @@ class _Commands(Conversation):
         if self.is_link:
             self._proxy.links_up.wait()
         elif watch is not None and not watch.reply(self._proxy.name):
+            self.abort()
             return b""
-        return chunk
+        mangle = self._proxy.mangle
+        return chunk if self.is_link or mangle is None else mangle(chunk)

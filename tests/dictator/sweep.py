@@ -1,15 +1,19 @@
 """What all sweeps share: where a switch may be hit, the figures, and the roles that go round from run to run."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from random import Random
+from typing import NamedTuple, TypeVar
 
 from tests.dictator.harness import NAMES, Harness, Outcome
 from tests.dictator.proxy import READS, Gate
 
-FLAVOURS = ("redis-7.0", "valkey-8.0", "redis-6.2")
+T = TypeVar("T")
+FLAVOURS = ("redis-7.0", "valkey-8.0", "redis-6.2", "redis-8.2", "valkey-9.1")
+THEN = {"same": 1, "previous": 0, "third": 2}
+"""Which of the roles the topology of the next dictator makes the master."""
 
 
 class Roles(NamedTuple):
@@ -99,3 +103,8 @@ def undisturbed(harness: Harness, start: str) -> list[str]:
 def changes(groups: list[str]) -> list[int]:
     """The places, from 1, of the groups that change something at an instance."""
     return [at for at, label in enumerate(groups, 1) if not set(label.partition(" ")[2].split(" + ")) <= READS]
+
+
+def sample(points: Sequence[T], count: int, flavour: str) -> list[T]:
+    """So many of the points, other ones with each flavour, and always the same ones."""
+    return Random(flavour).sample(list(points), k=min(count, len(points)))

@@ -16,7 +16,7 @@ from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
 from dictator.settings import Settings
-from dictator.source import ClusterState
+from dictator.state import ClusterState
 from dictator.steps import Drain, Fence, HandOver, Park, Promote, Step
 from safe_redis.errors import LostHolder, TopologyError
 from tests.dictator.model import PROBE, Killed, Runtime

@@ -13,13 +13,15 @@ from dictator.connection import Access
 from dictator.link import NoAnswer
 from dictator.observation import Instance
 from dictator.redis_link import RedisLink
-from safe_redis.errors import Interrupted, NotCaughtUp, Refused
+from safe_redis.errors import Interrupted, Refused
 from sandbox.process import wait_until
 from tests.dictator.group import Group, fill
 from tests.dictator.proxy import Gate
 
 # longer than a restart takes: else the dictator asks the old master once more because so much time has passed
 PAUSE = 30.0
+# the first REPLICAOF NO ONE that the target is sent is the rehearsal of its rights
+PROMOTION = 2
 
 
 class At:
@@ -150,25 +152,31 @@ def test_does_not_overwrite_what_an_old_master_took_after_an_orderly_restart(gro
     group.is_led_by("b", "c")
 
 
-def test_gives_everything_back_when_the_target_restarts_before_it_is_promoted(proxied: Group) -> None:
+def test_leaves_the_source_fenced_when_the_target_comes_back_empty_from_its_promotion(proxied: Group) -> None:
+    came_back = threading.Event()
+
     def restart_empty() -> None:
         proxied.servers["b"].kill()
         proxied.servers["b"].wipe()
         proxied.servers["b"].start()
+        came_back.set()
 
-    watch(proxied, At("b", "REPLICAOF NO", restart_empty))
-    with pytest.raises((NotCaughtUp, NoAnswer)):
+    watch(proxied, At("b", "REPLICAOF NO", restart_empty, times=PROMOTION))
+    with pytest.raises(Interrupted, match="it may be the master now"):
         proxied.apply("b", "a", "c", pause_timeout=PAUSE)
-    assert proxied["a"].dbsize() == 100
-    proxied.is_led_by("a")
+    assert came_back.wait(PAUSE)
     watch(proxied, Gate())
-    proxied.apply("b", "a", "c", sync_timeout=30, follow_timeout=30)
+    with pytest.raises(Refused, match=rf":{proxied.proxies['b'].port}: slave, 0 keys.*It has lost its disk"):
+        proxied.apply("b", "a", "c")
+    assert proxied.keys("a") == 100
+    receipt = proxied.apply("b", "a", "c", force=True, sync_timeout=30, follow_timeout=30)
+    assert "lost its disk" in receipt.discarded[0]
     proxied.is_led_by("b", "a", "c")
-    assert proxied["b"].dbsize() == 101
+    assert proxied.keys("b") == 101
 
 
 def test_a_stopped_target_that_promotes_itself_late_is_recognised(proxied: Group) -> None:
-    watch(proxied, At("b", "REPLICAOF NO", proxied.servers["b"].pause))
+    watch(proxied, At("b", "REPLICAOF NO", proxied.servers["b"].pause, times=PROMOTION))
     with pytest.raises(Interrupted, match="it may be the master now"):
         proxied.apply("b", "a", "c", reply_timeout=0.4)
     watch(proxied, Gate())

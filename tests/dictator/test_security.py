@@ -36,7 +36,7 @@ def guarded(group: Group, flavour: str, dictator: str) -> Group:
     users = {"user dictator": dictator, "user replica": rule("replica")}
     link = {"masteruser": "replica", "masterauth": PASSWORD}
     group.password = OPERATOR
-    group.add("a", "b", "c", flavour=flavour, config={**users, **link, "requirepass": OPERATOR})
+    group.add("a", "b", "c", flavour=flavour, config={**users, **link, "requirepass": OPERATOR, "appendonly": "yes"})
     fill(group["a"])
     group.follow("a", "b", "c")
     # so that there is something to tidy up
@@ -141,7 +141,7 @@ def test_switches_over_tls_and_only_with_the_right_ca(group: Group, tmp_path: Pa
     for name in "ac":
         assert group.replication(name)["master_port"] == ports["b"]
         wait_until(partial(linked, group, name), f"{name} is linked", PATIENCE)
-        assert group[name].dbsize() == 100
+        assert group.keys(name) == 100
 
 
 def linked(group: Group, name: str) -> bool:

@@ -36,9 +36,12 @@ def start(**env: str) -> "subprocess.CompletedProcess[str]":
         ("LOG_FORMAT", "xml"),
         ("REDIS_TLS", "/nonexistent/ca.pem"),
         ("REDIS_PASSWORD_FILE", "/nonexistent/password"),
+        ("ALLOWED_NETWORKS", "core-01"),
+        ("ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("MAX_INSTANCES", "0"),
         *(
             (f"{name}_TIMEOUT", bad)
-            for name in ("CONNECT", "REPLY", "SYNC", "PAUSE", "FOLLOW", "TURN", "RESOLVE")
+            for name in ("CONNECT", "REPLY", "SYNC", "PAUSE", "FOLLOW", "APPLY", "TURN", "RESOLVE")
             for bad in ("0", "soon")
         ),
     ],

@@ -1,31 +1,57 @@
-"""The store on a real etcd: values, events, errors, members, TLS, and passwords."""
+"""The store on real etcds of several releases, through both APIs: values, events, errors, members, TLS."""
 
-import json
 import socket
 import subprocess
 import threading
-from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from safe_redis.errors import Rejected, SettingsError, StoreError
-from safe_redis.etcd import Cleared, EtcdSettings, Node, Store, connect
+from safe_redis.errors import SettingsError, StoreError
+from safe_redis.etcd import EtcdSettings, Node, Store, connect
 from sandbox import binaries
 from sandbox.etcd import EtcdServer
 from sandbox.process import Process, free_port, wait_until
 from sandbox.proxy import Proxy
-from sandbox.web import LOOPBACK, request
 
-BRIEF = EtcdSettings(etcd_timeout=0.3)
+BRIEF = 0.3
+
+
+class Server(EtcdServer):
+    """An etcd that makes stores of its own API."""
+
+    def store(self, *members: str, timeout: float = 8, **options: str) -> Store:
+        """A store at `members`, this one if there are none."""
+        settings = msgspec.convert({"etcd_api": self.api, "etcd_timeout": timeout} | options, EtcdSettings)
+        return connect(members or (self.url,), settings)
+
+
+@pytest.fixture(
+    params=[
+        "v2-3.4",
+        pytest.param("v2-3.5", marks=pytest.mark.full),
+        pytest.param("v3-3.4", marks=pytest.mark.full),
+        pytest.param("v3-3.5", marks=pytest.mark.full),
+        "v3-3.7",
+    ]
+)
+def etcd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    api, release = request.param.split("-")
+    server = Server(tmp_path / "etcd", release=release, api=api)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture
-def store(etcd: EtcdServer) -> Store:
-    return connect((etcd.url,), EtcdSettings())
+def store(etcd: Server) -> Store:
+    return etcd.store()
 
 
 def test_writes_reads_and_deletes(store: Store) -> None:
@@ -33,18 +59,26 @@ def test_writes_reads_and_deletes(store: Store) -> None:
     store.put("/a/b", "value")
     node = store.get("/a/b")
     assert node is not None
-    assert (node.key, node.value, node.ttl) == ("/a/b", "value", None)
+    assert (node.key, node.value) == ("/a/b", "value")
     store.delete("/a/b")
     store.delete("/a/b")
     assert store.get("/a/b") is None
 
 
-def test_a_value_with_a_ttl_has_seconds_left(store: Store) -> None:
-    store.put("/a", "value", ttl=50)
-    node = store.get("/a")
-    assert node is not None
-    assert node.ttl is not None
-    assert 40 < node.ttl <= 50
+def test_a_value_with_a_ttl_expires_unless_it_is_written_again(store: Store) -> None:
+    store.put("/kept", "value", ttl=2)
+    store.put("/left", "value", ttl=2)
+    store.put("/for-good", "value", ttl=2)
+    store.put("/for-good", "value")
+
+    def expired() -> bool:
+        store.put("/kept", "value", ttl=2)
+        return store.get("/left") is None
+
+    wait_until(expired, "the key that isn't written again has expired", timeout=20)
+    assert store.get("/kept") is not None
+    assert store.get("/for-good") is not None
+    wait_until(lambda: store.get("/kept") is None, "the other one has expired, too", timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +116,6 @@ def test_a_swap_from_nothing_writes_only_a_new_key(store: Store) -> None:
     node = store.get("/a")
     assert node is not None
     assert (node.value, node.index) == ("1", index)
-    assert node.ttl is not None
     assert store.swap("/a", "2", None, 0) is None
     store.delete("/a")
     assert store.swap("/a", "3", None, node.index) is None
@@ -99,18 +132,18 @@ def test_one_of_many_swaps_wins(store: Store) -> None:
     assert store.get("/a") == Node("/a", str(number), new)
 
 
-def test_a_swap_that_may_have_been_made_is_not_sent_to_another_member(etcd: EtcdServer) -> None:
+def test_a_swap_that_may_have_been_made_is_not_sent_to_another_member(etcd: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        store = connect((f"http://127.0.0.1:{silent.getsockname()[1]}", etcd.url), BRIEF)
+        store = etcd.store(f"http://127.0.0.1:{silent.getsockname()[1]}", etcd.url, timeout=BRIEF)
         with pytest.raises(StoreError, match=r"etcd failed to swap /a: .*timed out"):
             store.swap("/a", "1", None, 0)
     assert store.get("/a") is None
-    store = connect((f"http://127.0.0.1:{free_port()}", etcd.url), BRIEF)
+    store = etcd.store(f"http://127.0.0.1:{free_port()}", etcd.url, timeout=BRIEF)
     assert store.swap("/a", "2", None, 0) is not None
 
 
-def test_each_read_gives_the_cluster_id(store: Store, etcd: EtcdServer, tmp_path: Path) -> None:
-    other = EtcdServer(tmp_path / "other")
+def test_each_read_gives_the_cluster_id(store: Store, etcd: Server, tmp_path: Path) -> None:
+    other = EtcdServer(tmp_path / "other", release=etcd.release, api=etcd.api)
     other.start()
     try:
         index = store.put("/a", "value")
@@ -119,7 +152,7 @@ def test_each_read_gives_the_cluster_id(store: Store, etcd: EtcdServer, tmp_path
         clusters = [event.cluster, store.read("/a").cluster, store.read("/none").cluster]
         clusters += [store.read_children(key).cluster for key in ("/", "/a", "/none")]
         assert len(set(clusters)) == 1
-        assert connect((other.url,), EtcdSettings()).read("/a").cluster not in {"", *clusters}
+        assert etcd.store(other.url).read("/a").cluster not in {"", *clusters}
     finally:
         other.kill()
 
@@ -174,24 +207,7 @@ def test_a_watch_tells_what_is_gone(store: Store) -> None:
     assert event.gone
 
 
-def test_a_watch_of_what_etcd_has_forgotten_is_told(store: Store) -> None:
-    store.put("/a", "value")
-    _, index = store.get_with_index("/a")
-    for number in range(1010):
-        store.put("/elsewhere", str(number))
-    with pytest.raises(Cleared, match=rf"etcd can't watch /a from {index} on"):
-        store.watch("/a", index, 10)
-
-
-def test_what_etcd_rejects_is_told_apart_from_what_it_cannot_do_now(store: Store, etcd: EtcdServer) -> None:
-    store.put("/dir/a", "value")
-    with pytest.raises(Rejected, match=rf"etcd at {etcd.url} refused to write /dir: Not a file"):
-        store.put("/dir", "value")
-    with pytest.raises(Rejected, match=r"refused to delete /dir"):
-        store.delete("/dir")
-
-
-def test_an_etcd_that_is_down_is_named_with_the_key(etcd: EtcdServer, store: Store) -> None:
+def test_an_etcd_that_is_down_is_named_with_the_key(etcd: Server, store: Store) -> None:
     etcd.stop()
     with pytest.raises(StoreError, match=rf"etcd failed to write /a: {etcd.url}: .*refused") as error:
         store.put("/a", "value")
@@ -200,7 +216,7 @@ def test_an_etcd_that_is_down_is_named_with_the_key(etcd: EtcdServer, store: Sto
     store.put("/a", "value")
 
 
-def hang(etcd: EtcdServer, store: Store) -> None:
+def hang(etcd: Server, store: Store) -> None:
     """Stall etcd; the signal takes a moment to reach all of its threads."""
     etcd.pause()
 
@@ -214,8 +230,8 @@ def hang(etcd: EtcdServer, store: Store) -> None:
     wait_until(hangs, "etcd hangs")
 
 
-def test_an_etcd_that_hangs_is_given_up_in_time(etcd: EtcdServer) -> None:
-    store = connect((etcd.url,), BRIEF)
+def test_an_etcd_that_hangs_is_given_up_in_time(etcd: Server) -> None:
+    store = etcd.store(timeout=BRIEF)
     store.put("/a", "before")
     hang(etcd, store)
     with pytest.raises(StoreError, match=r"etcd failed to read /a: .*timed out"):
@@ -226,15 +242,15 @@ def test_an_etcd_that_hangs_is_given_up_in_time(etcd: EtcdServer) -> None:
     assert found.value == "before"
 
 
-def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on(etcd: EtcdServer) -> None:
+def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on(etcd: Server) -> None:
     way = Proxy(etcd.port)
     try:
-        store = connect((f"http://127.0.0.1:{way.port}", etcd.url), BRIEF)
+        store = etcd.store(f"http://127.0.0.1:{way.port}", etcd.url, timeout=BRIEF)
         store.put("/a", "1")
         way.cut()
         store.put("/a", "2")
         way.heal()
-        hang(etcd, connect((etcd.url,), BRIEF))
+        hang(etcd, etcd.store(timeout=BRIEF))
         with pytest.raises(StoreError, match=rf"{etcd.url}: .*; http://127.0.0.1:{way.port}: "):
             store.put("/a", "3")
         etcd.resume()
@@ -243,15 +259,21 @@ def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on
         way.cut()
 
 
-def test_every_member_that_failed_is_named() -> None:
+def brief(api: str, *members: str) -> Store:
+    return connect(members, msgspec.convert({"etcd_api": api, "etcd_timeout": BRIEF}, EtcdSettings))
+
+
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_every_member_that_failed_is_named(api: str) -> None:
     with pytest.raises(StoreError, match=r"http://127.0.0.1:1: .*; http://127.0.0.1:2: "):
-        connect(("http://127.0.0.1:1", "127.0.0.1:2"), BRIEF).get("/a")
+        brief(api, "http://127.0.0.1:1", "127.0.0.1:2").get("/a")
 
 
+@pytest.mark.parametrize("api", ["v2", "v3"])
 @pytest.mark.parametrize("method", ["get", "delete", "put"])
-def test_nothing_is_sent_twice(method: str) -> None:
+def test_nothing_is_sent_twice(api: str, method: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        store = connect((f"http://127.0.0.1:{silent.getsockname()[1]}",), BRIEF)
+        store = brief(api, f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(StoreError, match=r"timed out"):
             getattr(store, method)("/a", *(["value"] if method == "put" else []))
         silent.setblocking(False)  # noqa: FBT003 - its only argument
@@ -265,8 +287,8 @@ def test_nothing_is_sent_twice(method: str) -> None:
     assert requests[0].count(b"HTTP/1.1\r\n") == 1
 
 
-def test_many_threads_may_use_it_while_etcd_comes_and_goes(etcd: EtcdServer) -> None:
-    store = connect((f"http://127.0.0.1:{free_port()}", etcd.url), EtcdSettings())
+def test_many_threads_may_use_it_while_etcd_comes_and_goes(etcd: Server) -> None:
+    store = etcd.store(f"http://127.0.0.1:{free_port()}", etcd.url)
     started = threading.Barrier(9)
 
     def write(number: int) -> None:
@@ -312,49 +334,37 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def secure(tmp_path: Path, certificates: Path) -> Iterator[str]:
-    """The URL of an etcd that talks only to those with a certificate of the CA."""
+@pytest.fixture(params=["v2-3.4", "v3-3.7"])
+def secure(request: pytest.FixtureRequest, tmp_path: Path, certificates: Path) -> Iterator[tuple[str, str]]:
+    """The API and URL of an etcd that talks only to those with a certificate of the CA."""
+    api, release = request.param.split("-")
     url, peer = f"https://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
     options = [f"--data-dir={tmp_path / 'data'}", f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
-    options += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", "--enable-v2=true"]
+    options += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
+    options += ["--enable-v2=true"] if api == "v2" else []
     options += [f"--initial-cluster=default={peer}", "--client-cert-auth=true"]
     options += [f"--trusted-ca-file={certificates / 'ca.pem'}"]
     options += [f"--cert-file={certificates / 'cert.pem'}", f"--key-file={certificates / 'key.pem'}"]
-    server = Process([str(binaries.etcd()), *options], log=tmp_path / "log")
+    server = Process([str(binaries.etcd(release)), *options], log=tmp_path / "log")
     server.start()
     try:
         server.wait_until(lambda: "ready to serve client requests" in server.log.read_text(), "etcd serves")
-        yield url
+        yield api, url
     finally:
         server.kill()
 
 
-def test_talks_tls_with_a_client_certificate(secure: str, certificates: Path) -> None:
+def tls_store(api: str, url: str, **options: str) -> Store:
+    return connect((url,), msgspec.convert({"etcd_api": api} | options, EtcdSettings))
+
+
+def test_talks_tls_with_a_client_certificate(secure: tuple[str, str], certificates: Path) -> None:
+    api, url = secure
     ca, cert, key = (str(certificates / name) for name in ("ca.pem", "cert.pem", "key.pem"))
-    store = connect((secure,), EtcdSettings(etcd_ca_file=ca, etcd_cert_file=cert, etcd_key_file=key))
+    store = tls_store(api, url, etcd_ca_file=ca, etcd_cert_file=cert, etcd_key_file=key)
     store.put("/a", "value")
     assert store.children("/").keys() == {"a"}
     with pytest.raises(StoreError, match=r"(?i)certificate"):
-        connect((secure,), EtcdSettings(etcd_cert_file=cert, etcd_key_file=key)).get("/a")
+        tls_store(api, url, etcd_cert_file=cert, etcd_key_file=key).get("/a")
     with pytest.raises(StoreError):
-        connect((secure,), EtcdSettings(etcd_ca_file=ca)).get("/a")
-
-
-def test_basic_auth_with_a_password_of_a_file(etcd: EtcdServer, tmp_path: Path) -> None:
-    def admin(path: str, body: object | None = None) -> None:
-        headers = {"Content-Type": "application/json", "Authorization": "Basic " + b64encode(b"root:pass").decode()}
-        text = json.dumps(body) if body else None
-        answer = request((LOOPBACK, etcd.port), "PUT", f"/v2/auth/{path}", text, headers=headers)
-        assert answer.status in {200, 201}, answer.body
-
-    admin("users/root", {"user": "root", "password": "pass"})
-    admin("enable")
-    admin("roles/guest", {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}})
-    file = tmp_path / "password"
-    file.write_text("pass\n")
-    connect((etcd.url,), EtcdSettings(etcd_username="root", etcd_password_file=str(file))).put("/a", "value")
-    for settings in (EtcdSettings(), EtcdSettings(etcd_username="root", etcd_password="wrong")):
-        with pytest.raises(StoreError, match=r"/a") as error:
-            connect((etcd.url,), settings).put("/a", "value")
-        assert "wrong" not in str(error.value)
+        tls_store(api, url, etcd_ca_file=ca).get("/a")

@@ -1,0 +1,211 @@
+"""The steps before the handover: writes go on at the source while they are done."""
+
+import logging
+from typing import NoReturn
+
+from dictator.execute.commands import (
+    GET_RECORD,
+    INFO,
+    NO_ONE,
+    PARK,
+    REWRITE,
+    ROLE,
+    UNPAUSE,
+    check_replies,
+    check_transaction,
+    replicaof,
+    set_record,
+    set_record_when_full,
+    transaction,
+)
+from dictator.execute.completion import wait_until_linked
+from dictator.execute.run import Figures, Run, Stale
+from dictator.execute.waits import Offset, poll, read_replication, wait_for_offset, wait_in_sync
+from dictator.history import includes
+from dictator.info import keys, memory, replication
+from dictator.lineage import KEY, Record, encode
+from dictator.link import NoAnswer, ServerError
+from dictator.observation import HALT, Instance, Replication
+from dictator.steps import Intend, Lift, Park, Prepare, Reparent, WriteRecord
+from safe_redis.errors import NotCaughtUp, Refused, Unavailable
+
+log = logging.getLogger(__name__)
+
+# writes are paused only when the target is less than this behind, in bytes: a few milliseconds of a network's time
+MAX_LAG = 64 << 10
+
+
+def park(run: Run, step: Park) -> Figures:
+    """Fences a master that is to become a slave, then looks at what it holds; gives up if that would be lost."""
+    instance = step.instance
+    commands = (*transaction(ROLE, PARK, REWRITE), INFO, ("INFO", "keyspace"), GET_RECORD)
+    replies = run.runtime.link(instance).send(*commands)
+    (role, _, rewrite), rest = check_transaction(instance, replies, 3, tolerate=(2,))
+    run.undo.append((f"{instance} stays parked", lambda: _unpark(run, instance, role)))
+    info, keyspace, text = check_replies(instance, rest)
+    run.warn_unsaved(instance, rewrite)
+    if role[0] != "master":
+        raise Stale(f"{instance} is no master any more")
+    held, count = replication(info), keys(keyspace)
+    figures: Figures = {"keys": count - (text is not None), "offset": held.history.offset}
+    if count and not includes(read_replication(run.runtime, step.source).history, held.history):
+        if not step.forced:
+            raise Stale(f"{instance} took writes of its own after it was observed")
+        figures["discarded"] = count
+    return figures
+
+
+def _unpark(run: Run, instance: Instance, role: object) -> None:
+    if read_replication(run.runtime, instance).parked:
+        run.restore(instance, role)
+
+
+def lift(run: Run, step: Lift) -> Figures:
+    """Makes an instance a writable master, and records it right behind."""
+    instance = step.instance
+    commands = (*transaction(NO_ONE, REWRITE), UNPAUSE, INFO)
+    results, rest = check_transaction(instance, run.runtime.link(instance).send(*commands), 2, tolerate=(1,))
+    _, info = check_replies(instance, rest)
+    run.warn_unsaved(instance, results[1])
+    lifted = replication(info)
+    if not lifted.master:
+        raise Stale(f"{instance} is no master after REPLICAOF NO ONE")
+    try:
+        _write(run, instance, step.record)
+    except Unavailable as error:
+        # evidence for the next run, which comes to the same without it: those that follow may be what it lacks
+        run.warn(str(error))
+    return {"offset": lifted.history.offset}
+
+
+def write_record(run: Run, step: WriteRecord) -> Figures:
+    """Writes the record to the master."""
+    return {"offset": _write(run, step.instance, step.record).offset}
+
+
+def _write(run: Run, instance: Instance, record: Record) -> Offset:
+    """Writes the record, and returns an offset behind it. A pause that was left behind would hold it back for ever."""
+    error: ServerError | None = None
+    rep: dict[str, str] = {}
+
+    def attempt() -> bool | None:
+        nonlocal error, rep
+        error, rep = _attempt(run, instance, record)
+        return None if error and error.text.startswith("NOREPLICAS") else True
+
+    # slaves that have just come tell after a second that they are in time
+    poll(run.runtime, run.settings.follow_timeout, attempt)
+    if error:
+        _refuse(run, instance, error.text, rep)
+    history = replication(rep).history
+    return Offset(history.replid, history.offset)
+
+
+def _attempt(run: Run, instance: Instance, record: Record) -> tuple[ServerError | None, dict[str, str]]:
+    """Writes the record once; the error that it was answered with, and the replication section behind it."""
+    link = run.runtime.link(instance)
+    _, written, rep = check_replies(instance, link.send(UNPAUSE, set_record(record), INFO), tolerate=(1,))
+    if isinstance(written, ServerError) and written.text.startswith("OOM"):
+        written, rep = check_replies(instance, link.send(set_record_when_full(record), INFO), tolerate=(0,))
+    return (written if isinstance(written, ServerError) else None), rep
+
+
+def _refuse(run: Run, instance: Instance, text: str, rep: dict[str, str]) -> NoReturn:
+    code = text.partition(" ")[0]
+    if code == "NOREPLICAS":
+        (wanted,) = check_replies(instance, run.runtime.link(instance).send(("CONFIG", "GET", "min-replicas-to-write")))
+        raise Unavailable(
+            f"{instance} takes no writes, and so no lineage record: its min-replicas-to-write is {wanted[1]}, "
+            f"and {rep.get('min_slaves_good_slaves', '0')} slave(s) are in time"
+        )
+    if code == "READONLY":
+        raise Stale(f"{instance} is no master any more")
+    if code in ("OOM", "ERR"):
+        (fields,) = check_replies(instance, run.runtime.link(instance).send(("INFO", "memory")))
+        found = memory(fields)
+        raise Refused(
+            f"{instance} takes no writes, and so no lineage record: it uses {found.used} bytes, its maxmemory is "
+            f"{found.limit} ({text}). Raise maxmemory, or delete what is not needed"
+        )
+    raise Unavailable(f"{instance} did not write the lineage record at {KEY}: {text}")
+
+
+def prepare(run: Run, step: Prepare) -> Figures:
+    """Makes the target a direct slave of the source, and waits until it is in sync."""
+    # a pause that a dead dictator has left behind would keep it from applying the stream
+    _, info = check_replies(step.target, run.runtime.link(step.target).send(UNPAUSE, INFO))
+    run.attach(step.target, replication(info), step.source)
+    wait_in_sync(run.runtime, step.target, step.source, run.settings.sync_timeout)
+    return {}
+
+
+def reparent(run: Run, step: Reparent) -> Figures:
+    """Hangs the other slaves under the target; one that can't be reached is left to the step Follow."""
+    target, source = step.target, step.source
+
+    def hang(instance: Instance) -> None:
+        try:
+            current = read_replication(run.runtime, instance)
+            if current.follows(source):
+                run.undo.append((f"{instance} follows {target}", lambda: _reattach(run, instance, target, source)))
+            _wait_until_passed(run, instance, current, target)
+            run.attach(instance, current, target)
+        except NoAnswer as error:
+            log.warning("left a slave for later: %s", error)
+
+    run.runtime.map_parallel(hang, step.slaves)
+    late = wait_until_linked(run, step.slaves, target, syncing=True)
+    return {"late": ", ".join(late)} if late else {}
+
+
+def _wait_until_passed(run: Run, instance: Instance, current: Replication, target: Instance) -> None:
+    """Halts a slave that is ahead of its new master, until that has caught up: else it would get a full resync."""
+    if current.master or current.follows(target):
+        return
+    if not current.parked:
+        _, info = check_replies(instance, run.runtime.link(instance).send(replicaof(HALT), INFO))
+        current = replication(info)
+    have, limit = current.history, run.settings.sync_timeout
+
+    def passed() -> bool | None:
+        reached = read_replication(run.runtime, target).history
+        return reached.replid != have.replid or reached.offset >= have.offset or None
+
+    if poll(run.runtime, limit, passed) is None:
+        raise NotCaughtUp(f"{target} is behind {instance} at offset {have.offset}, gave up after {limit:g} s")
+
+
+def _reattach(run: Run, instance: Instance, target: Instance, source: Instance) -> None:
+    current = read_replication(run.runtime, instance)
+    if current.follows(target) or current.following == HALT:
+        run.attach(instance, current, source)
+
+
+def intend(run: Run, step: Intend) -> Figures:
+    """Records the handover at the source, and waits until the target has that record: so the stream flows, too."""
+    source, target = step.source, step.target
+    _wait_until_close(run, source, target)
+    written = _write(run, source, step.record)
+    limit = run.settings.sync_timeout
+    # a link that says "up" may be dead: only what arrives proves that it carries
+    offset = wait_for_offset(run.runtime, target, written, limit, linked=True)
+    (text,) = check_replies(target, run.runtime.link(target).send(GET_RECORD))
+    if text != encode(step.record):
+        raise Stale(f"{target} does not have the record of {source}: it was overwritten or deleted at once")
+    return {"offset": offset, "epoch": step.record.epoch}
+
+
+def _wait_until_close(run: Run, source: Instance, target: Instance) -> None:
+    behind = 0
+
+    def close() -> bool | None:
+        nonlocal behind
+        have = read_replication(run.runtime, target).history.offset
+        behind = read_replication(run.runtime, source).history.offset - have
+        return behind < MAX_LAG or None
+
+    limit = run.settings.sync_timeout
+    if poll(run.runtime, limit, close) is None:
+        raise NotCaughtUp(
+            f"{target} is {behind} bytes behind {source}, waiting for less than {MAX_LAG}, gave up after {limit:g} s"
+        )

@@ -1,0 +1,127 @@
+"""What an instance must allow and show before anything depends on it: rights, role on disk, durability, memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dictator.execute.commands import (
+    NO_ONE,
+    REWRITE,
+    UNPAUSE,
+    check_replies,
+    set_record_when_full,
+)
+from dictator.execute.run import Figures, Run
+from dictator.execute.waits import poll
+from dictator.info import Memory, Persistence, memory, persistence
+from dictator.lineage import KEY, Member, Record
+from dictator.link import Command, NoAnswer, ServerError
+from dictator.observation import Instance
+from dictator.steps import CheckRights, Verify
+from safe_redis.errors import NotCaughtUp, Refused
+
+_NOBODY = Record("", "", 0, "served", Member("", "", 0))
+# Without the right to these, what follows a MULTI would be done at once, so that they are tried by themselves. A pause
+# that was left behind is ended first: a write would not even be queued.
+TRANSACTIONS: tuple[Command, ...] = (UNPAUSE, ("MULTI",), ("DISCARD",), ("MULTI",), ("EXEC",))
+# queued and then discarded: the server checks the rights when it queues, and nothing of it is ever done
+REHEARSAL: tuple[Command, ...] = (
+    ("MULTI",),
+    NO_ONE,
+    REWRITE,
+    ("ROLE",),
+    ("CLIENT", "PAUSE", 1, "WRITE"),
+    ("CONFIG", "SET", "min-replicas-to-write", 0),
+    ("SET", KEY, ""),
+    set_record_when_full(_NOBODY),
+    ("DISCARD",),
+)
+PERSISTENCE: Command = ("INFO", "persistence")
+MEMORY: Command = ("INFO", "memory")
+
+
+def check_rights(run: Run, step: CheckRights) -> Figures:
+    """Refuses where the dictator's user lacks the right to a command of the plan, before anything was changed."""
+
+    def missing(instance: Instance) -> str:
+        try:
+            link = run.runtime.link(instance)
+            lacking = _refused(TRANSACTIONS, link.send(*TRANSACTIONS), "")
+            lacking = lacking or _refused(REHEARSAL, link.send(*REHEARSAL), "NOPERM")
+        except NoAnswer:
+            return ""  # the step that needs it says so
+        return f"{instance}: {', '.join(lacking)}" if lacking else ""
+
+    found = [text for text in run.runtime.map_parallel(missing, step.instances) if text]
+    if found:
+        raise Refused(
+            f"the dictator's user has no permissions to run commands of a switch: {'; '.join(found)}. "
+            "The smallest rule that works is in docs/security.md"
+        )
+    return {}
+
+
+def _refused(commands: Sequence[Command], replies: Sequence[Any], code: str) -> list[str]:
+    """The names of the commands that were answered with an error that starts with `code`, each once."""
+    refused = [
+        command
+        for command, reply in zip(commands, replies, strict=True)
+        if isinstance(reply, ServerError) and reply.text.startswith(code)
+    ]
+    return list(dict.fromkeys(_name(command) for command in refused))
+
+
+def _name(command: Command) -> str:
+    return " ".join(map(str, command[:2] if command[0] in ("CONFIG", "CLIENT") else command[:1]))
+
+
+def verify(run: Run, step: Verify) -> Figures:
+    """Makes sure that the target would keep what it is given, while writes still go on at the source."""
+    for instance in (step.source, step.target):
+        (rewrite,) = run.runtime.link(instance).send(REWRITE)
+        run.saved(instance, rewrite, forced=step.forced)
+    _check_memory(run, step)
+    return _wait_until_durable(run, step.target)
+
+
+def _check_memory(run: Run, step: Verify) -> None:
+    target, source = (_memory(run, instance) for instance in (step.target, step.source))
+    if not target.limit:
+        return
+    problem = ""
+    if target.used > target.limit:
+        problem = f"{step.target} holds {target.used} bytes, its maxmemory is {target.limit}: it would refuse writes"
+    elif target.policy != source.policy:
+        problem = (
+            f"{step.target} has maxmemory {target.limit} with the policy {target.policy}, "
+            f"{step.source} has maxmemory {source.limit} with {source.policy}: keys could be evicted"
+        )
+    if problem and not step.forced:
+        raise Refused(f"{problem}. Set them alike, or repeat with force=1 (apply-topology.sh --force)")
+    if problem:
+        run.warn(problem)
+
+
+def _memory(run: Run, instance: Instance) -> Memory:
+    (fields,) = check_replies(instance, run.runtime.link(instance).send(MEMORY))
+    return memory(fields)
+
+
+def _wait_until_durable(run: Run, target: Instance) -> Figures:
+    """Waits until the target's append-only file is complete: killed before, it would come back with an older one."""
+    last = Persistence(aof=False, busy=False)
+
+    def durable() -> Persistence | None:
+        nonlocal last
+        (fields,) = check_replies(target, run.runtime.link(target).send(PERSISTENCE))
+        last = persistence(fields)
+        return None if last.aof and (last.busy or last.failed) else last
+
+    limit = run.settings.sync_timeout
+    found = poll(run.runtime, limit, durable)
+    if found is None:
+        why = last.failed or "its append-only file is still being rewritten (aof_rewrite_in_progress)"
+        raise NotCaughtUp(f"{target} could lose what it has in a crash: {why}, gave up after {limit:g} s")
+    if not found.aof:
+        run.warn(f"{target} has no append-only file: a crash would cost what was written since its last snapshot")
+        return {"aof": "off"}
+    return {}

@@ -1,0 +1,91 @@
+"""What the steps of one run share: the links, the receipt, and how to undo what was done."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dictator.execute.commands import (
+    NO_ONE,
+    REWRITE,
+    UNPAUSE,
+    check_replies,
+    check_transaction,
+    replicaof,
+    transaction,
+)
+from dictator.link import Runtime, ServerError
+from dictator.observation import Instance, Replication
+from dictator.receipt import Receipt
+from dictator.settings import Settings
+from safe_redis.errors import Refused, TopologyError
+
+log = logging.getLogger(__name__)
+
+Figures = dict[str, Any]
+
+
+class Stale(Exception):
+    """What was observed no longer holds; nothing is lost, and a new plan is needed."""
+
+
+@dataclass
+class Run:
+    """One run of one plan. Until the target is promoted, every change at the source has an undo."""
+
+    runtime: Runtime
+    settings: Settings
+    receipt: Receipt
+    undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+
+    def roll_back(self) -> str:
+        """Undoes what was done, in reverse; returns what could not be undone, in words."""
+        left = []
+        while self.undo:
+            what, back = self.undo.pop()
+            try:
+                back()
+            except TopologyError as error:
+                log.error("failed to roll back: %s: %s", what, error)  # noqa: TRY400 - an instance is down, no bug
+                left.append(f"{what} ({error})")
+        return "; ".join(left)
+
+    def attach(self, instance: Instance, current: Replication, master: Instance) -> None:
+        """Makes a slave follow `master`. A master is only made a slave by Park, which looks at what would be lost."""
+        if current.follows(master):
+            return
+        if current.master:
+            raise Stale(f"{instance} has become a master since it was observed")
+        # a master that was parked by a dictator that died may still be paused, and would not apply the stream
+        commands = (*transaction(replicaof(master.address), REWRITE), UNPAUSE)
+        results, rest = check_transaction(instance, self.runtime.link(instance).send(*commands), 2, tolerate=(1,))
+        check_replies(instance, rest)
+        self.warn_unsaved(instance, results[1])
+
+    def restore(self, instance: Instance, role: Any) -> None:
+        """Gives an instance back the role that it had, as ROLE gave it: a master's, or a slave's of an address."""
+        back = NO_ONE if role[0] == "master" else replicaof((str(role[1]), int(role[2])))
+        replies = self.runtime.link(instance).send(*transaction(back, REWRITE), UNPAUSE)
+        _, rest = check_transaction(instance, replies, 2, tolerate=(1,))
+        check_replies(instance, rest)
+
+    def saved(self, instance: Instance, rewrite: Any, *, forced: bool) -> None:
+        """Refuses to go on where CONFIG REWRITE failed: after a restart, the instance would not be what it is now."""
+        if isinstance(rewrite, ServerError) and not forced:
+            raise Refused(
+                f"{instance} can't save its role (CONFIG REWRITE: {rewrite.text}): after a restart it could be a "
+                "second master. Give it a config file that it may write, or repeat with force=1 "
+                "(apply-topology.sh --force)"
+            )
+        self.warn_unsaved(instance, rewrite)
+
+    def warn_unsaved(self, instance: Instance, rewrite: Any) -> None:
+        """Puts a failed CONFIG REWRITE into the receipt and the log."""
+        if isinstance(rewrite, ServerError):
+            self.warn(f"{instance}: CONFIG REWRITE: {rewrite.text}")
+
+    def warn(self, text: str) -> None:
+        """Puts a warning into the receipt and the log, once."""
+        if text not in self.receipt.warnings:
+            log.warning("%s", text)
+            self.receipt.warnings.append(text)

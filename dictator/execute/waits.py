@@ -1,0 +1,83 @@
+"""What the executor waits for: every wait has a deadline, and says what it waited for and how far it came."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dictator.execute.commands import INFO, check_replies
+from dictator.info import replication
+from dictator.link import Runtime
+from dictator.observation import Instance, Replication
+from safe_redis.errors import NotCaughtUp
+
+T = TypeVar("T")
+# between two looks at a condition, in seconds: the first come close together, since most waits are short
+FIRST_INTERVAL = 0.0002
+LAST_INTERVAL = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """A place in a replication history: what the target must have applied."""
+
+    replid: str
+    offset: int
+
+
+def read_replication(runtime: Runtime, instance: Instance) -> Replication:
+    """The instance's replication section, now."""
+    (fields,) = check_replies(instance, runtime.link(instance).send(INFO))
+    return replication(fields)
+
+
+def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None], *, in_window: bool = False) -> T | None:
+    """What `look` returns, once it returns something; None after `seconds`. It is called at least once.
+
+    The wait ends with the whole run's time, but for one in the window: the pause has a deadline of its own.
+    """
+    deadline = runtime.now() + seconds
+    if not in_window:
+        deadline = min(deadline, runtime.deadline)
+    pause = FIRST_INTERVAL
+    while True:
+        result = look()
+        if result is not None:
+            return result
+        if runtime.now() >= deadline:
+            return None
+        runtime.sleep(pause)
+        pause = min(pause * 1.5, LAST_INTERVAL)
+
+
+def wait_in_sync(runtime: Runtime, target: Instance, source: Instance, seconds: float) -> None:
+    """Waits until the target is a slave of the source with its link up and the source's history."""
+    state = ""
+
+    def in_sync() -> bool | None:
+        nonlocal state
+        here, there = read_replication(runtime, target), read_replication(runtime, source)
+        link = "up" if here.link_up else "syncing" if here.syncing else "down"
+        state = f"link {link}, history {here.history.replid[:8]} of {there.history.replid[:8]}"
+        return here.linked_to(source, there.history.replid) or None
+
+    if poll(runtime, seconds, in_sync) is None:
+        raise NotCaughtUp(f"{target} is not in sync with {source}: {state}, gave up after {seconds:g} s")
+
+
+def wait_for_offset(
+    runtime: Runtime, target: Instance, wanted: Offset, seconds: float, *, linked: bool, in_window: bool = False
+) -> int:
+    """Waits until the target has applied `wanted`, and returns its offset. `linked`: with its link up, too."""
+    last = 0
+
+    def offset_reached() -> int | None:
+        nonlocal last
+        rep = read_replication(runtime, target)
+        last = rep.history.offset
+        same = not rep.master and rep.history.replid == wanted.replid and (rep.link_up or not linked)
+        return last if same and last >= wanted.offset else None
+
+    reached = poll(runtime, seconds, offset_reached, in_window=in_window)
+    if reached is None:
+        raise NotCaughtUp(f"{target} at offset {last}, waiting for {wanted.offset}, gave up after {seconds:g} s")
+    return reached

@@ -1,0 +1,142 @@
+"""redis.Redis and its PubSub on a LocatedPool: what was not executed is sent again, what may have been is not."""
+
+import hashlib
+import time
+from typing import Any, Self
+
+import redis
+from redis.client import PubSub as RedisPubSub
+from redis.exceptions import NoScriptError, RedisError
+from redis.utils import SENTINEL, str_if_bytes
+
+from safe_redis.client import commands
+from safe_redis.client.attempts import BLOCK, BROKEN, answered, may_repeat, reply_timeout
+from safe_redis.client.connection import LocatedConnection, LocatedPool
+from safe_redis.client.errors import NoMaster
+from safe_redis.client.patience import Patience
+from safe_redis.client.pipeline import Pipeline
+from safe_redis.client.replies import REFUSALS, Unanswered, Unblocked
+
+
+class Redis(redis.Redis):
+    """A redis.Redis that follows the master. Made by safe_redis.client.connect; threads may share it.
+
+    Every command raises, besides what redis-py raises for the server's own errors:
+
+    - OutcomeUnknown, when it was sent, not answered, and doesn't only read;
+    - NoMaster, when no master took it within `patience` seconds: it was not executed.
+    """
+
+    connection_pool: LocatedPool
+    _idempotent = False
+
+    @property
+    def idempotent(self) -> Self:
+        """The same client for commands that may be executed twice, such as SET: unanswered, they are sent again."""
+        client = type(self)(connection_pool=self.connection_pool)
+        client.response_callbacks = self.response_callbacks
+        client._idempotent = True  # noqa: SLF001 - one of its own kind
+        return client
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:  # noqa: FBT001, FBT002 - redis-py's signature
+        """As redis-py's; what its execute() does in a switch is said there."""
+        made = Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.idempotent_commands = self._idempotent
+        return made
+
+    def pubsub(self, **kwargs: Any) -> "PubSub":
+        """As redis-py's; it reconnects and subscribes again when its connection breaks."""
+        return PubSub(self.connection_pool, event_dispatcher=self._event_dispatcher, **kwargs)
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """As redis-py's. The class says what is raised."""
+        block = commands.blocks(args)
+        if block is None:
+            return self._insist(args, options)
+        return self._insist(args, {**options, BLOCK: block}, time.monotonic())
+
+    def _insist(self, command: tuple[Any, ...], options: dict[str, Any], started: float = 0.0) -> Any:
+        patience: Patience | None = None
+        sent = command
+        while True:
+            try:
+                return super().execute_command(*sent, **options)
+            except RedisError as error:
+                pool, failure = self.connection_pool, error
+                if isinstance(error, NoScriptError):
+                    again = self._load(command)
+                else:
+                    again = may_repeat(error, command, writable=pool.locator.writable, idempotent=self._idempotent)
+                if not again:
+                    raise
+            if patience is None or isinstance(failure, Unblocked):
+                patience = Patience.of(pool)
+            time.sleep(patience.pause(failure))
+            if started:
+                sent = commands.shortened(command, time.monotonic() - started)
+                options[BLOCK] = commands.blocks(sent)
+
+    def _load(self, command: tuple[Any, ...]) -> bool:
+        """Load the script that EVALSHA names, which this master doesn't know. False if nor do we."""
+        script = self.connection_pool.scripts.get(str_if_bytes(command[1]).lower())
+        return script is not None and bool(self._insist(("SCRIPT LOAD", script), {}))
+
+    def script_load(self, script: Any) -> Any:
+        """As redis-py's; a master that doesn't know the script gets it again when EVALSHA asks for it."""
+        text = script if isinstance(script, bytes) else str(script).encode()
+        self.connection_pool.scripts[hashlib.sha1(text).hexdigest()] = script  # noqa: S324 - redis names scripts so
+        return super().script_load(script)
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """As redis-py's; the one place where a command has been sent, and its reply is awaited."""
+        block = options.pop(BLOCK, None)
+        if block is not None:
+            connection.reply_timeout = reply_timeout(block, connection.socket_timeout)
+        try:
+            return super().parse_response(connection, command_name, **options)
+        except REFUSALS as refusal:
+            connection.moved(refusal)
+            raise
+        except BROKEN as error:
+            if answered(error):
+                raise
+            connection.leave()
+            raise Unanswered(f"sent to {connection.endpoint} and not answered: {error}") from error
+        finally:
+            if block is not None:
+                connection.reply_timeout = SENTINEL
+
+
+class PubSub(RedisPubSub):
+    """redis-py's, which reconnects to the master and subscribes again for `patience` seconds, then raises NoMaster.
+
+    Messages that are published in between don't reach it, as ever with PUBLISH.
+    """
+
+    connection_pool: LocatedPool
+    connection: LocatedConnection | None  # type: ignore[assignment] # redis-py infers None
+
+    def execute_command(self, *args: Any) -> None:
+        """As redis-py's, but it tries to connect again."""
+        patience: Patience | None = None
+        while True:
+            try:
+                super().execute_command(*args)
+            except BROKEN as error:
+                if self.connection is not None or isinstance(error, NoMaster):
+                    raise
+                patience = Patience.of(self.connection_pool) if patience is None else patience
+                time.sleep(patience.pause(error))
+            else:
+                return
+
+    def _execute(self, conn: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
+        patience: Patience | None = None
+        while True:
+            try:
+                return super()._execute(conn, command, *args, **kwargs)
+            except BROKEN as error:  # redis-py has tried to reconnect once
+                if isinstance(error, NoMaster):
+                    raise
+                patience = Patience.of(self.connection_pool) if patience is None else patience
+                time.sleep(patience.pause(error))

@@ -1,0 +1,157 @@
+"""redis-py's connection and pool, led to the master: a connection is ready only where ROLE says so."""
+
+import logging
+import weakref
+from typing import Any
+
+from redis.connection import Connection, ConnectionPool, SSLConnection
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - redis-py's name
+    RedisError,
+    ResponseError,
+)
+from redis.utils import SENTINEL
+
+from safe_redis.client.locate import Locator
+from safe_redis.client.replies import NotMaster, Redirected, Role, interpret, role
+from safe_redis.errors import Unresolved
+from safe_redis.srv import Endpoint
+
+log = logging.getLogger(__name__)
+
+CAPA = ("CLIENT", "CAPA", "redirect")
+ROLE = ("ROLE",)
+
+
+class LocatedConnection(Connection):
+    """Connects to what its locator finds, and stays only if the role there is the one that is wanted."""
+
+    def __init__(self, *, locator: Locator, **options: Any) -> None:
+        self.locator = locator
+        self.reply_timeout: Any = SENTINEL
+        super().__init__(**options)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The instance that it is, or was, connected to."""
+        return Endpoint(self.host, self.port)
+
+    def _connect(self) -> Any:
+        try:
+            endpoint = self.locator.endpoint()
+        except Unresolved as error:
+            raise ConnectionError(str(error)) from None
+        self.host, self.port = endpoint.host, endpoint.port
+        try:
+            return super()._connect()
+        except OSError:
+            self.locator.doubt(self.endpoint)
+            raise
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
+        """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
+        try:
+            super().on_connect_check_health(check_health)
+            found = self._ask_role()
+        except RedisError:
+            self.locator.doubt(self.endpoint)
+            raise
+        if not self.locator.accepts(found):
+            self.locator.doubt(self.endpoint)
+            self.locator.learn(found.master)
+            self.locator.leave(self.endpoint)
+            raise NotMaster(f"{self.endpoint} is {found}")
+        self.locator.confirm(self.endpoint)
+
+    def _ask_role(self) -> Role:
+        """In one round trip with valkey's redirection, which redis answers with an error."""
+        commands = [CAPA, ROLE] if self.locator.writable else [ROLE]
+        self.send_packed_command(self.pack_commands(commands), check_health=False)
+        for _ in commands[:-1]:
+            try:
+                self.read_response(timeout=self.socket_connect_timeout)
+            except ResponseError as error:
+                log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+        return role(self.read_response(timeout=self.socket_connect_timeout))
+
+    def moved(self, refusal: Exception) -> None:
+        """Ask the instance that has refused a command where its master is, and leave it."""
+        try:
+            if isinstance(refusal, Redirected):
+                self.locator.learn(refusal.endpoint)
+            else:
+                self.locator.learn(self._ask_role().master)
+        except (RedisError, OSError) as error:
+            log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
+        self.leave()
+
+    def leave(self) -> None:
+        """Disconnect, and have the idle connections to the same instance dropped."""
+        self.disconnect()
+        self.locator.leave(self.endpoint)
+
+    def read_response(
+        self,
+        disable_decoding: bool = False,  # noqa: FBT001, FBT002 - redis-py's signature
+        *,
+        timeout: Any = SENTINEL,
+        disconnect_on_error: bool = True,
+        push_request: bool = False,
+    ) -> Any:
+        """As redis-py's; a refusal has its type from safe_redis.client.replies and leaves the connection open."""
+        try:
+            return super().read_response(
+                disable_decoding,
+                timeout=self.reply_timeout if timeout is SENTINEL else timeout,
+                disconnect_on_error=False,
+                push_request=push_request,
+            )
+        except BaseException as error:
+            refusal = interpret(error) if isinstance(error, RedisError) else error
+            if disconnect_on_error and not isinstance(refusal, ResponseError):
+                self.disconnect()
+            if refusal is error:
+                raise
+            raise refusal from None
+
+
+class LocatedSSLConnection(LocatedConnection, SSLConnection):
+    """The same over TLS."""
+
+
+class LocatedPool(ConnectionPool):
+    """A pool whose connections lead to the master, or to slaves, as its locator finds them.
+
+    `patience` is in seconds; `options` are those of redis.ConnectionPool and redis.Connection.
+    """
+
+    def __init__(self, locator: Locator, patience: float, *, ssl: bool = False, **options: Any) -> None:
+        self.locator = locator
+        self.patience = patience
+        self.scripts: dict[str, Any] = {}
+        kind: type[Connection] = LocatedSSLConnection if ssl else LocatedConnection
+        super().__init__(connection_class=kind, locator=locator, **options)
+        pool = weakref.ref(self)
+
+        def forget(endpoint: Endpoint) -> None:
+            alive = pool()
+            if alive is not None:
+                alive.drop_idle(endpoint)
+
+        locator.forget = forget
+
+    def drop_idle(self, endpoint: Endpoint) -> None:
+        """Close the connections to this endpoint that nobody uses."""
+        with self._get_pool_lock():
+            for connection in self._get_free_connections():
+                if connection.endpoint == endpoint:
+                    connection.disconnect()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.locator.service}>"
+
+    def release(self, connection: Any) -> None:
+        """As redis-py's; a connection to a former master is closed first."""
+        if self.locator.has_left(connection.endpoint) and connection.pid == self.pid:
+            connection.disconnect()
+        super().release(connection)

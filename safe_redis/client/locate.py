@@ -1,0 +1,89 @@
+"""Decides which instance to connect to: the one that a demoted master has named, the one in DNS, or the last one."""
+
+import random
+import time
+from collections.abc import Callable
+
+from safe_redis.client.replies import Role
+from safe_redis.errors import Unresolved
+from safe_redis.srv import Endpoint, Resolver
+
+HINT_LIFE = 1.0
+"""Seconds that a demoted master's word counts more than DNS, which learns of the switch some milliseconds later."""
+
+
+class Locator:
+    """Finds the master. Any thread may use it.
+
+    `forget` drops the idle connections to an endpoint; the pool sets it.
+    """
+
+    writable = True
+
+    def __init__(self, resolver: Resolver, service: str) -> None:
+        self.service = service
+        self.forget: Callable[[Endpoint], None] = lambda _: None
+        self._left: set[Endpoint] = set()
+        self._resolver = resolver
+        self._hint: tuple[Endpoint, float] | None = None
+        self._last: Endpoint | None = None
+
+    def endpoint(self) -> Endpoint:
+        """Where to connect to. Unresolved where no name server answers and no master was ever found."""
+        hint = self._hint
+        if hint is not None and time.monotonic() < hint[1]:
+            return hint[0]
+        try:
+            return self._look_up()
+        except Unresolved:
+            if self._last is None:
+                raise
+            return self._last
+
+    def _look_up(self) -> Endpoint:
+        return self._resolver.srv(self.service)
+
+    def accepts(self, role: Role) -> bool:
+        """Whether an instance of this role is what is looked for."""
+        return role.is_master
+
+    def confirm(self, endpoint: Endpoint) -> None:
+        """Connected there, and it has the role that is wanted."""
+        self._last = endpoint
+        self._left.discard(endpoint)
+
+    def learn(self, master: Endpoint | None) -> None:
+        """Note where a slave says that its master is."""
+        if master is not None:
+            self._hint = (master, time.monotonic() + HINT_LIFE)
+
+    def doubt(self, endpoint: Endpoint) -> None:
+        """Could not be reached, or has another role: DNS decides again."""
+        hint = self._hint
+        if hint is not None and hint[0] == endpoint:
+            self._hint = None
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """It has refused a command, or not answered one: connections to it are dropped until it is confirmed again."""
+        self._left.add(endpoint)
+        self.forget(endpoint)
+
+    def has_left(self, endpoint: Endpoint) -> bool:
+        """Whether connections to it are to be dropped."""
+        return endpoint in self._left
+
+
+class SlaveLocator(Locator):
+    """Finds any slave, in random order. A slave that has just been promoted is as good."""
+
+    writable = False
+
+    def _look_up(self) -> Endpoint:
+        return random.choice(self._resolver.endpoints(self.service))  # noqa: S311 - spreads readers, guards nothing
+
+    def accepts(self, role: Role) -> bool:
+        """A slave that is connected to its master, or a master."""
+        return role.is_master or role.connected
+
+    def learn(self, master: Endpoint | None) -> None:
+        """The master is not what readers look for."""

@@ -1,0 +1,137 @@
+"""redis-py's pipeline on a LocatedPool."""
+
+import time
+from typing import Any, NoReturn
+
+from redis.client import Pipeline as RedisPipeline
+from redis.exceptions import RedisError, ResponseError, WatchError
+
+from safe_redis.client.attempts import BROKEN, PERMANENT, Progress, answered, may_repeat, refused
+from safe_redis.client.connection import LocatedConnection, LocatedPool
+from safe_redis.client.patience import Patience
+from safe_redis.client.replies import REFUSALS, Unanswered
+
+
+class Pipeline(RedisPipeline):
+    """A pipeline whose execute() lives through a switch."""
+
+    connection_pool: LocatedPool
+    connection: LocatedConnection | None
+    transaction: bool  # type: ignore[assignment] # redis-py has a method of that name in the base
+    idempotent_commands = False
+    _received: list[Any]
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's signature
+        """As redis-py's. A transaction is sent again as one, if it was refused.
+
+        Without a transaction, everything from the first refused command on is sent again, if none after it was
+        executed; otherwise its reply is the refusal. Raises WatchError if the master moved since WATCH,
+        OutcomeUnknown if the connection broke after sending (`replies` are those that came), NoMaster after `patience`.
+        """
+        stack, scripts, explicit, watching = self.command_stack, self.scripts, self.explicit_transaction, self.watching
+        if not stack and not watching:
+            return []
+        progress = Progress(stack, idempotent=self.idempotent_commands)
+        patience: Patience | None = None
+        while True:
+            self.command_stack, self.scripts, self.explicit_transaction = progress.rest, set(scripts), explicit
+            failure = self._attempt(progress, watching=watching)
+            if failure is None:
+                break
+            patience = Patience.of(self.connection_pool) if patience is None else patience
+            time.sleep(patience.pause(failure))
+        if raise_on_error:
+            self.raise_first_error(stack, progress.replies)
+        return progress.replies
+
+    def _attempt(self, progress: Progress, *, watching: bool) -> RedisError | None:
+        """Send what is left; the failure after which it may be sent again."""
+        self._received = []
+        whole = self.transaction or self.explicit_transaction
+        try:
+            return progress.complete(super().execute(raise_on_error=False))
+        except Unanswered as error:
+            progress.broken([] if whole else self._received, error)
+            failure: RedisError = error
+        except (*REFUSALS, *BROKEN) as error:
+            if isinstance(error, PERMANENT) or not self.connection_pool.locator.writable:
+                raise
+            failure = error
+        if watching:
+            self._raise_watch_error(failure)
+        return failure
+
+    def _execute_transaction(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:  # noqa: ARG002, FBT001
+        try:
+            replies: list[Any] = super()._execute_transaction(connection, commands, raise_on_error=False)
+        except REFUSALS as refusal:
+            connection.moved(refusal)
+            self.watching = False  # with the connection
+            raise
+        self._look_for_refusals(connection, replies)
+        return replies
+
+    def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:  # noqa: ARG002, FBT001
+        if not connection.is_connected:
+            connection.connect()
+        self._received = []
+        try:
+            replies: list[Any] = super()._execute_pipeline(connection, commands, raise_on_error=False)
+        except BROKEN as error:  # while sending: some commands may have arrived
+            connection.leave()
+            raise Unanswered(f"sent in part to {connection.endpoint}: {error}") from error
+        self._look_for_refusals(connection, replies)
+        return replies
+
+    @staticmethod
+    def _look_for_refusals(connection: Any, replies: list[Any]) -> None:
+        refusal = next(filter(refused, replies), None)
+        if refusal is not None:
+            connection.moved(refusal)
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """As redis-py's; remembers what was answered before a connection broke."""
+        try:
+            reply = super().parse_response(connection, command_name, **options)
+        except ResponseError as error:
+            self._received.append(error)
+            raise
+        except BROKEN as error:
+            if answered(error):
+                raise
+            connection.leave()
+            self.watching = False  # with the connection
+            raise Unanswered(f"sent to {connection.endpoint} and not answered: {error}") from error
+        self._received.append(reply)
+        return reply
+
+    def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        """As redis-py's: WATCH, and what is read before MULTI. WatchError if the master moved since WATCH."""
+        patience: Patience | None = None
+        self._received = []
+        while True:
+            watching = self.watching
+            try:
+                return super().immediate_execute_command(*args, **options)
+            except RedisError as error:
+                failure = error
+                if isinstance(error, REFUSALS) and self.connection is not None:
+                    self.connection.moved(error)
+                    self.watching = False
+                self._check(error, args, watching=watching)
+            patience = Patience.of(self.connection_pool) if patience is None else patience
+            time.sleep(patience.pause(failure))
+
+    def _check(self, failure: RedisError, command: tuple[Any, ...], *, watching: bool) -> None:
+        """Raise unless an immediate command may be sent again."""
+        harmless = self.idempotent_commands or command[0] in {"WATCH", "UNWATCH"}
+        writable = self.connection_pool.locator.writable
+        if not may_repeat(failure, command, writable=writable, idempotent=harmless):
+            raise failure
+        if watching:
+            self.reset()
+            self._raise_watch_error(failure)
+
+    @staticmethod
+    def _raise_watch_error(failure: RedisError) -> NoReturn:
+        raise WatchError(f"the master moved, or its connection broke, after WATCH: {failure}") from failure
