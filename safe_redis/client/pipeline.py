@@ -62,6 +62,8 @@ class Pipeline(RedisPipeline):
         return failure
 
     def _execute_transaction(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:  # noqa: ARG002, FBT001
+        if not connection.is_connected:
+            self._connect_again(connection)
         try:
             replies: list[Any] = super()._execute_transaction(connection, commands, raise_on_error=False)
         except REFUSALS as refusal:
@@ -73,7 +75,7 @@ class Pipeline(RedisPipeline):
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:  # noqa: ARG002, FBT001
         if not connection.is_connected:
-            connection.connect()
+            self._connect_again(connection)
         self._received = []
         try:
             replies: list[Any] = super()._execute_pipeline(connection, commands, raise_on_error=False)
@@ -82,6 +84,12 @@ class Pipeline(RedisPipeline):
             raise Unanswered(f"sent in part to {connection.endpoint}: {error}") from error
         self._look_for_refusals(connection, replies)
         return replies
+
+    def _connect_again(self, connection: Any) -> None:
+        """A lost connection has lost its WATCH, too."""
+        if self.watching:
+            self._raise_watch_error(RedisError(f"the connection to {connection.endpoint} was lost"))
+        connection.connect()
 
     @staticmethod
     def _look_for_refusals(connection: Any, replies: list[Any]) -> None:

@@ -1,5 +1,7 @@
 """A master and its slaves on real servers, DNS that names them, and a switch by hand that stops where a test wants."""
 
+import asyncio
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -112,3 +114,13 @@ def pair(group: Group) -> Group:
     group.add("a", "b")
     group.publish("a")
     return group
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that are coroutines, each in a loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.function):
+        return None
+    names = inspect.signature(pyfuncitem.function).parameters
+    asyncio.run(pyfuncitem.function(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True

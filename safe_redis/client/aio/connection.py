@@ -1,0 +1,173 @@
+"""redis-py's asyncio connection and pool, led to the master: a connection is ready only where ROLE says so."""
+
+import asyncio
+import builtins
+import logging
+import math
+import weakref
+from typing import Any
+
+from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
+from redis.exceptions import (
+    ConnectionError,  # noqa: A004 - redis-py's name
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - redis-py's name
+)
+
+from safe_redis.client.connection import CAPA, ROLE
+from safe_redis.client.locate import Locator
+from safe_redis.client.replies import NotMaster, Redirected, Role, interpret, role
+from safe_redis.errors import Unresolved
+from safe_redis.srv import Endpoint
+
+log = logging.getLogger(__name__)
+
+DEFAULT = object()
+
+
+class LocatedConnection(Connection):
+    """Connects to what its locator finds, and stays only if the role there is the one that is wanted."""
+
+    def __init__(self, *, locator: Locator, **options: Any) -> None:
+        self.locator = locator
+        self.reply_timeout: Any = DEFAULT
+        super().__init__(**options)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The instance that it is, or was, connected to."""
+        return Endpoint(self.host, self.port)
+
+    async def _connect(self) -> None:
+        try:
+            endpoint = await asyncio.to_thread(self.locator.endpoint)
+        except Unresolved as error:
+            raise ConnectionError(str(error)) from None
+        self.host, self.port = endpoint.host, endpoint.port
+        try:
+            await super()._connect()
+        except OSError:
+            self.locator.doubt(self.endpoint)
+            raise
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
+        """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
+        try:
+            await super().on_connect_check_health(check_health)
+            found = await self._ask_role()
+        except RedisError:
+            self.locator.doubt(self.endpoint)
+            raise
+        if not self.locator.accepts(found):
+            self.locator.doubt(self.endpoint)
+            self.locator.learn(found.master)
+            self.locator.leave(self.endpoint)
+            raise NotMaster(f"{self.endpoint} is {found}")
+        self.locator.confirm(self.endpoint)
+
+    async def _ask_role(self) -> Role:
+        """In one round trip with valkey's redirection, which redis answers with an error."""
+        commands = [CAPA, ROLE] if self.locator.writable else [ROLE]
+        try:
+            async with asyncio.timeout(self.socket_connect_timeout):
+                await self.send_packed_command(self.pack_commands(commands), check_health=False)
+                for _ in commands[:-1]:
+                    try:
+                        await self.read_response()
+                    except ResponseError as error:
+                        log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+                return role(await self.read_response())
+        except builtins.TimeoutError:
+            raise TimeoutError(f"{self.endpoint} did not answer ROLE") from None
+
+    async def moved(self, refusal: Exception) -> None:
+        """Ask the instance that has refused a command where its master is, and leave it."""
+        try:
+            if isinstance(refusal, Redirected):
+                self.locator.learn(refusal.endpoint)
+            else:
+                self.locator.learn((await self._ask_role()).master)
+        except (RedisError, OSError) as error:
+            log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Disconnect, and have the idle connections to the same instance dropped."""
+        await self.disconnect(nowait=True)
+        self.locator.leave(self.endpoint)
+
+    async def read_response(
+        self,
+        disable_decoding: bool = False,  # noqa: FBT001, FBT002 - redis-py's signature
+        timeout: float | None = None,  # noqa: ASYNC109 - the same
+        *,
+        disconnect_on_error: bool = True,
+        push_request: bool | None = False,
+    ) -> Any:
+        """As redis-py's; a refusal has its type from safe_redis.client.replies and leaves the connection open."""
+        limit = self.reply_timeout
+        try:
+            if timeout is not None or limit is DEFAULT:
+                return await super().read_response(
+                    disable_decoding, timeout, disconnect_on_error=False, push_request=push_request
+                )
+            async with asyncio.timeout(limit):
+                return await super().read_response(
+                    disable_decoding, math.inf, disconnect_on_error=False, push_request=push_request
+                )
+        except builtins.TimeoutError:
+            await self.disconnect(nowait=True)
+            raise TimeoutError(f"Timeout reading from {self.endpoint}") from None
+        except BaseException as error:
+            refusal = interpret(error) if isinstance(error, RedisError) else error
+            if disconnect_on_error and not isinstance(refusal, ResponseError):
+                await self.disconnect(nowait=True)
+            if refusal is error:
+                raise
+            raise refusal from None
+
+
+class LocatedSSLConnection(LocatedConnection, SSLConnection):
+    """The same over TLS."""
+
+
+class LocatedPool(ConnectionPool):
+    """A pool whose connections lead to the master, or to slaves, as its locator finds them.
+
+    `patience` is in seconds; `options` are those of redis.asyncio.ConnectionPool and Connection.
+    """
+
+    def __init__(self, locator: Locator, patience: float, *, ssl: bool = False, **options: Any) -> None:
+        self.locator = locator
+        self.patience = patience
+        self.scripts: dict[str, Any] = {}
+        self._dropping: set[asyncio.Task[None]] = set()
+        kind: type[Connection] = LocatedSSLConnection if ssl else LocatedConnection
+        super().__init__(connection_class=kind, locator=locator, **options)
+        pool = weakref.ref(self)
+
+        def forget(endpoint: Endpoint) -> None:
+            alive = pool()
+            if alive is not None:
+                task = asyncio.get_running_loop().create_task(alive.drop_idle(endpoint))
+                alive._dropping.add(task)  # noqa: SLF001 - its own
+                task.add_done_callback(alive._dropping.discard)  # noqa: SLF001 - the same
+
+        locator.forget = forget
+
+    async def drop_idle(self, endpoint: Endpoint) -> None:
+        """Close the connections to this endpoint that nobody uses."""
+        async with self._get_pool_lock():
+            for connection in self._get_free_connections():
+                if isinstance(connection, LocatedConnection) and connection.endpoint == endpoint:
+                    await connection.disconnect(nowait=True)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.locator.service}>"
+
+    async def release(self, connection: Any) -> None:
+        """As redis-py's; a connection to a former master is closed first."""
+        if self.locator.has_left(connection.endpoint):
+            await connection.disconnect(nowait=True)
+        await super().release(connection)
