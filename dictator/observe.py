@@ -40,14 +40,16 @@ def observe(
 
 
 def _observe_all(runtime: Runtime, instances: Sequence[Instance]) -> list[Outcome]:
-    replies = runtime.send_all([(instance, OBSERVE) for instance in instances])
-    return [
-        reply if isinstance(reply, NoAnswer) else _outcome(instance, reply)
-        for instance, reply in zip(instances, replies, strict=True)
-    ]
+    # two names may lead to one address: that is refused later, with both names
+    distinct = list({instance.address: instance for instance in instances}.values())
+    replies = runtime.send_all([(instance, OBSERVE) for instance in distinct])
+    by_address = {instance.address: reply for instance, reply in zip(distinct, replies, strict=True)}
+    return [_outcome(instance, by_address[instance.address]) for instance in instances]
 
 
-def _outcome(instance: Instance, replies: Sequence[object]) -> Outcome:
+def _outcome(instance: Instance, replies: Sequence[object] | NoAnswer) -> Outcome:
+    if isinstance(replies, NoAnswer):
+        return replies
     try:
         return parse(instance, replies)
     except NoAnswer as error:

@@ -115,10 +115,11 @@ def _stay(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool
     wrong = tuple(seen.instance for seen in state.slaves if lift or not _follows(seen, master))
     follow = (Follow(wrong, master.instance),) if wrong else ()
     first, rest = _tidy((master,)), _tidy(state.slaves)
-    if follow and 0 < master.min_replicas < LEFTOVER and not lift:
-        # it takes no write, and so no record, before its slaves are there
-        return (*parks, *follow, *record, *rest), lost
-    return (*parks, *first, *record, *follow, *rest), lost
+    # a master with a min-replicas-to-write takes no write, and so no record, before its slaves are there; and the first
+    # record ever would make strangers of slaves that can't get it any more
+    late = not lift and (0 < master.min_replicas < LEFTOVER or not state.records)
+    middle = (*follow, *record) if late else (*record, *follow)
+    return (*parks, *first, *middle, *rest), lost
 
 
 def _record_of(master: Observation, lineage: _Lineage) -> tuple[WriteRecord, ...]:

@@ -1,10 +1,12 @@
 """The steps after the handover, only forward: what fails is named in the receipt, and the next run does the rest."""
 
+from collections.abc import Sequence
+
 from dictator.execute.commands import REWRITE, check_replies
 from dictator.execute.run import Figures, Run
-from dictator.execute.waits import poll, read_replication
+from dictator.execute.waits import poll, read_replication, read_replications
 from dictator.link import NoAnswer
-from dictator.observation import Instance
+from dictator.observation import Instance, Replication
 from dictator.plan import LEFTOVER
 from dictator.steps import Follow, Tidy
 
@@ -14,56 +16,53 @@ MIN_REPLICAS = "min-replicas-to-write"
 def follow(run: Run, step: Follow) -> Figures:
     """Makes every slave follow the master; names in the receipt those that don't within the time for it."""
     master, replid = step.master, read_replication(run.runtime, step.master).history.replid
-
-    def attach(instance: Instance) -> str | None:
-        """Empty where its link is up already; None where it was told to follow; else why it can't be."""
-        try:
-            current = read_replication(run.runtime, instance)
-            if current.linked_to(master, replid):
-                return ""
-            run.attach(instance, current, master)
-        except NoAnswer as error:
-            return str(error)
-        return None
-
-    outcomes = dict(zip(step.slaves, run.runtime.map_parallel(attach, step.slaves), strict=True))
-    waiting = tuple(instance for instance, outcome in outcomes.items() if outcome is None)
-    late = wait_until_linked(run, waiting, master, syncing=False)
-    late += [outcome for outcome in outcomes.values() if outcome]
+    outcomes = read_replications(run.runtime, step.slaves)
+    apart = {
+        instance: rep
+        for instance, rep in outcomes.items()
+        if isinstance(rep, Replication) and not rep.linked_to(master, replid)
+    }
+    failed = run.attach(apart, master)
+    late = wait_until_linked(run, [instance for instance in apart if instance not in failed], master, syncing=False)
+    late += [str(error) for error in (*failed.values(), *outcomes.values()) if isinstance(error, NoAnswer)]
     run.receipt.syncing = late
     return {"late": "; ".join(late)} if late else {}
 
 
-def wait_until_linked(run: Run, slaves: tuple[Instance, ...], master: Instance, *, syncing: bool) -> list[str]:
+def wait_until_linked(run: Run, slaves: Sequence[Instance], master: Instance, *, syncing: bool) -> list[str]:
     """Waits until all slaves have their link up with the master's history (or are `syncing`, where that is enough).
 
     Returns those that have not within FOLLOW_TIMEOUT, each with its reason.
     """
     waiting: dict[Instance, str] = dict.fromkeys(slaves, "")
 
-    def reason(instance: Instance, replid: str) -> str | None:
-        try:
-            current = read_replication(run.runtime, instance)
-        except NoAnswer as error:
-            return str(error)
-        if current.linked_to(master, replid) or (syncing and current.syncing and current.follows(master)):
-            return None
-        return f"{instance} is {'still syncing' if current.syncing else 'not linked'} to {master}"
-
     def everyone() -> bool | None:
-        # anew each time: a master that never had a slave changes its replication id when the first one comes
-        replid = read_replication(run.runtime, master).history.replid
-        reasons = run.runtime.map_parallel(lambda instance: reason(instance, replid), tuple(waiting))
-        for instance, text in zip(tuple(waiting), reasons, strict=True):
-            if text is None:
-                del waiting[instance]
+        # the master anew each time: one that never had a slave changes its replication id when the first one comes
+        outcomes = read_replications(run.runtime, (master, *waiting))
+        top = outcomes.pop(master)
+        if isinstance(top, NoAnswer):
+            raise top
+        for instance, outcome in outcomes.items():
+            reason = _why_not_linked(instance, outcome, master, top.history.replid, syncing=syncing)
+            if reason:
+                waiting[instance] = reason
             else:
-                waiting[instance] = text
+                del waiting[instance]
         return None if waiting else True
 
     if waiting:
         poll(run.runtime, run.settings.follow_timeout, everyone)
     return list(waiting.values())
+
+
+def _why_not_linked(
+    instance: Instance, outcome: Replication | NoAnswer, master: Instance, replid: str, *, syncing: bool
+) -> str:
+    if isinstance(outcome, NoAnswer):
+        return str(outcome)
+    if outcome.linked_to(master, replid) or (syncing and outcome.syncing and outcome.follows(master)):
+        return ""
+    return f"{instance} is {'still syncing' if outcome.syncing else 'not linked'} to {master}"
 
 
 def tidy(run: Run, step: Tidy) -> Figures:

@@ -1,6 +1,7 @@
 """The steps before the handover: writes go on at the source while they are done."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from dictator.execute.commands import (
@@ -20,7 +21,14 @@ from dictator.execute.commands import (
 )
 from dictator.execute.completion import wait_until_linked
 from dictator.execute.run import Figures, Run, Stale
-from dictator.execute.waits import Offset, poll, read_replication, wait_for_offset, wait_in_sync
+from dictator.execute.waits import (
+    Offset,
+    poll,
+    read_replication,
+    read_replications,
+    wait_for_offset,
+    wait_in_sync,
+)
 from dictator.history import includes
 from dictator.info import keys, memory, replication
 from dictator.lineage import KEY, Record, encode
@@ -134,7 +142,8 @@ def prepare(run: Run, step: Prepare) -> Figures:
     """Makes the target a direct slave of the source, and waits until it is in sync."""
     # a pause that a dead dictator has left behind would keep it from applying the stream
     _, info = check_replies(step.target, run.runtime.link(step.target).send(UNPAUSE, INFO))
-    run.attach(step.target, replication(info), step.source)
+    for error in run.attach({step.target: replication(info)}, step.source).values():
+        raise error
     wait_in_sync(run.runtime, step.target, step.source, run.settings.sync_timeout)
     return {}
 
@@ -142,43 +151,69 @@ def prepare(run: Run, step: Prepare) -> Figures:
 def reparent(run: Run, step: Reparent) -> Figures:
     """Hangs the other slaves under the target; one that can't be reached is left to the step Follow."""
     target, source = step.target, step.source
-
-    def hang(instance: Instance) -> None:
-        try:
-            current = read_replication(run.runtime, instance)
-            if current.follows(source):
-                run.undo.append((f"{instance} follows {target}", lambda: _reattach(run, instance, target, source)))
-            _wait_until_passed(run, instance, current, target)
-            run.attach(instance, current, target)
-        except NoAnswer as error:
-            log.warning("left a slave for later: %s", error)
-
-    run.runtime.map_parallel(hang, step.slaves)
+    current = _answered(read_replications(run.runtime, step.slaves))
+    below = [instance for instance, rep in current.items() if rep.follows(source)]
+    if below:
+        run.undo.append((f"{_names(below)} follow {target}", lambda: _reattach(run, below, target, source)))
+    _answered(run.attach(_wait_until_passed(run, current, target), target))
     late = wait_until_linked(run, step.slaves, target, syncing=True)
     return {"late": ", ".join(late)} if late else {}
 
 
-def _wait_until_passed(run: Run, instance: Instance, current: Replication, target: Instance) -> None:
-    """Halts a slave that is ahead of its new master, until that has caught up: else it would get a full resync."""
-    if current.master or current.follows(target):
-        return
-    if not current.parked:
-        _, info = check_replies(instance, run.runtime.link(instance).send(replicaof(HALT), INFO))
-        current = replication(info)
-    have, limit = current.history, run.settings.sync_timeout
+def _answered(outcomes: Mapping[Instance, Replication | NoAnswer]) -> dict[Instance, Replication]:
+    """Those that answered; the others are logged, and left for later."""
+    for outcome in outcomes.values():
+        if isinstance(outcome, NoAnswer):
+            log.warning("left a slave for later: %s", outcome)
+    return {instance: rep for instance, rep in outcomes.items() if isinstance(rep, Replication)}
+
+
+def _names(instances: Sequence[Instance]) -> str:
+    return ", ".join(str(instance) for instance in instances)
+
+
+def _wait_until_passed(
+    run: Run, slaves: Mapping[Instance, Replication], target: Instance
+) -> dict[Instance, Replication]:
+    """Halts slaves until the target is not behind them any more: else they would get a full resync."""
+    staying = {instance: rep for instance, rep in slaves.items() if rep.master or rep.parked or rep.follows(target)}
+    moving = [instance for instance in slaves if instance not in staying]
+    replies = run.runtime.send_all([(instance, (replicaof(HALT), INFO)) for instance in moving])
+    halted = {
+        instance: reply if isinstance(reply, NoAnswer) else replication(check_replies(instance, reply)[1])
+        for instance, reply in zip(moving, replies, strict=True)
+    }
+    waiting = _answered(halted)
+    limit = run.settings.sync_timeout
+    ahead: list[Instance] = []
 
     def passed() -> bool | None:
         reached = read_replication(run.runtime, target).history
-        return reached.replid != have.replid or reached.offset >= have.offset or None
+        ahead[:] = [
+            instance
+            for instance, rep in waiting.items()
+            if reached.replid == rep.history.replid and reached.offset < rep.history.offset
+        ]
+        return None if ahead else True
 
-    if poll(run.runtime, limit, passed) is None:
-        raise NotCaughtUp(f"{target} is behind {instance} at offset {have.offset}, gave up after {limit:g} s")
+    if waiting and poll(run.runtime, limit, passed) is None:
+        behind = ", ".join(f"{instance} at offset {waiting[instance].history.offset}" for instance in ahead)
+        raise NotCaughtUp(f"{target} is behind {behind}, gave up after {limit:g} s")
+    return staying | waiting
 
 
-def _reattach(run: Run, instance: Instance, target: Instance, source: Instance) -> None:
-    current = read_replication(run.runtime, instance)
-    if current.follows(target) or current.following == HALT:
-        run.attach(instance, current, source)
+def _reattach(run: Run, slaves: Sequence[Instance], target: Instance, source: Instance) -> None:
+    """Hangs slaves under the source again that hang under the target, or were halted on the way there."""
+    outcomes = read_replications(run.runtime, slaves)
+    moved = {
+        instance: rep
+        for instance, rep in outcomes.items()
+        if isinstance(rep, Replication) and (rep.follows(target) or rep.following == HALT)
+    }
+    failed = [rep for rep in outcomes.values() if isinstance(rep, NoAnswer)]
+    failed += run.attach(moved, source).values()
+    if failed:
+        raise NoAnswer("; ".join(map(str, failed)))
 
 
 def intend(run: Run, step: Intend) -> Figures:

@@ -1,7 +1,7 @@
 """What the steps of one run share: the links, the receipt, and how to undo what was done."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from dictator.execute.commands import (
     replicaof,
     transaction,
 )
-from dictator.link import Runtime, ServerError
+from dictator.link import NoAnswer, Runtime, ServerError
 from dictator.observation import Instance, Replication
 from dictator.receipt import Receipt
 from dictator.settings import Settings
@@ -50,17 +50,29 @@ class Run:
                 left.append(f"{what} ({error})")
         return "; ".join(left)
 
-    def attach(self, instance: Instance, current: Replication, master: Instance) -> None:
-        """Makes a slave follow `master`. A master is only made a slave by Park, which looks at what would be lost."""
-        if current.follows(master):
-            return
-        if current.master:
-            raise Stale(f"{instance} has become a master since it was observed")
+    def attach(self, slaves: Mapping[Instance, Replication], master: Instance) -> dict[Instance, NoAnswer]:
+        """Makes slaves, given as they are now, follow `master`; returns those that could not be told so.
+
+        A master is only made a slave by Park, which looks at what would be lost. Raises Stale for one.
+        """
+        for instance, current in slaves.items():
+            if current.master:
+                raise Stale(f"{instance} has become a master since it was observed")
+        elsewhere = [instance for instance, current in slaves.items() if not current.follows(master)]
         # a master that was parked by a dictator that died may still be paused, and would not apply the stream
         commands = (*transaction(replicaof(master.address), REWRITE), UNPAUSE)
-        results, rest = check_transaction(instance, self.runtime.link(instance).send(*commands), 2, tolerate=(1,))
-        check_replies(instance, rest)
-        self.warn_unsaved(instance, results[1])
+        replies = self.runtime.send_all([(instance, commands) for instance in elsewhere])
+        failed: dict[Instance, NoAnswer] = {}
+        for instance, reply in zip(elsewhere, replies, strict=True):
+            try:
+                if isinstance(reply, NoAnswer):
+                    raise reply
+                results, rest = check_transaction(instance, reply, 2, tolerate=(1,))
+                check_replies(instance, rest)
+                self.warn_unsaved(instance, results[1])
+            except NoAnswer as error:
+                failed[instance] = error
+        return failed
 
     def restore(self, instance: Instance, role: Any) -> None:
         """Gives an instance back the role that it had, as ROLE gave it: a master's, or a slave's of an address."""

@@ -1,12 +1,12 @@
 """What the executor waits for: every wait has a deadline, and says what it waited for and how far it came."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dictator.execute.commands import INFO, check_replies
+from dictator.execute.commands import INFO, CommandFailed, check_replies
 from dictator.info import replication
-from dictator.link import Runtime
+from dictator.link import NoAnswer, Replies, Runtime
 from dictator.observation import Instance, Replication
 from safe_redis.errors import NotCaughtUp
 
@@ -28,6 +28,21 @@ def read_replication(runtime: Runtime, instance: Instance) -> Replication:
     """The instance's replication section, now."""
     (fields,) = check_replies(instance, runtime.link(instance).send(INFO))
     return replication(fields)
+
+
+def read_replications(runtime: Runtime, instances: Sequence[Instance]) -> dict[Instance, Replication | NoAnswer]:
+    """The replication sections of several instances, all asked at once; NoAnswer of those that can't be asked."""
+    outcomes = runtime.send_all([(instance, (INFO,)) for instance in instances])
+    return {instance: _replication(instance, reply) for instance, reply in zip(instances, outcomes, strict=True)}
+
+
+def _replication(instance: Instance, reply: Replies | NoAnswer) -> Replication | NoAnswer:
+    if isinstance(reply, NoAnswer):
+        return reply
+    try:
+        return replication(check_replies(instance, reply)[0])
+    except CommandFailed as error:
+        return error
 
 
 def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None], *, in_window: bool = False) -> T | None:

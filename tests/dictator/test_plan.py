@@ -170,7 +170,7 @@ def test_force_keeps_the_wanted_master_and_says_what_it_discards() -> None:
     made = plan(ClusterState(master(A), (master(B, History("b" * 40, 70), keys=9),)), force=True)
     assert made.source == A
     record = Record("redis-1", "fresh id", 1000, "served", Member.of(A), forced=1000)
-    assert changes(made) == (Park(B, A, forced=True), WriteRecord(A, record), Follow((B,), A))
+    assert changes(made) == (Park(B, A, forced=True), Follow((B,), A), WriteRecord(A, record))
     assert made.discarded == ("core-02 (10.0.0.2:6379): master, 9 keys, offset 70 of bbbbbbbb",)
 
 
@@ -377,6 +377,15 @@ class TestAdoption:
     def test_records_the_one_plain_master_and_does_nothing_else(self) -> None:
         made = plan(ClusterState(master(A), (slave(B, A), slave(C, A))))
         assert changes(made) == (WriteRecord(A, Record("redis-1", "fresh id", 1000, "served", Member.of(A))),)
+
+    def test_a_run_that_dies_before_the_slaves_follow_leaves_an_adoption_again(self) -> None:
+        """A came back under a new address, with a new history: a record now would make strangers of its own slaves."""
+        old = Instance("x", "10.0.0.1", 1)
+        lost = [
+            replace(slave(at, old), replication=replace(slave(at, old).replication, link_up=False)) for at in (B, C)
+        ]
+        steps = changes(plan(ClusterState(master(A, History("d" * 40, 9)), tuple(lost))))
+        assert [type(step) for step in steps] == [Follow, WriteRecord]
 
     def test_a_switch_adopts_by_its_intent(self) -> None:
         made = plan(ClusterState(slave(B, A), (master(A), slave(C, A))))

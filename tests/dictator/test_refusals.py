@@ -78,7 +78,7 @@ def test_waits_for_a_master_that_is_loading_and_leaves_out_a_slave_that_is(group
     group["b"].save()
     group.servers["b"].kill()
     with (group.servers["b"].directory / "redis.conf").open("a") as config:
-        config.write("key-load-delay 50000\n")
+        config.write("key-load-delay 100000\n")
     group.servers["b"].start(wait=False)
     wait_until(lambda: _loading(group), "b is loading", PATIENCE)
     with pytest.raises(Unavailable, match=rf":{group.servers['b'].port} is loading"):
