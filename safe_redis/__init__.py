@@ -1,3 +1,3 @@
-"""What the services share and a program may import: the topology document, SRV look-ups, etcd, errors, the web app."""
+"""What the services share and a program may import: the document, SRV look-ups, etcd, errors, a redis client."""
 
 __version__ = "0.2.0"

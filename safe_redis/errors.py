@@ -1,7 +1,7 @@
-"""The one tree of errors. Each class carries the HTTP status that a service answers with.
+"""The one tree of errors. Each class has the HTTP status that a service answers with.
 
-A message names the thing and the figure; it is sent as one line `ErrorClass: message`, which is
-why most names are what happened rather than `...Error`.
+A message names the thing and the figure. It is sent as one line `ErrorClass: message`, so most
+classes are named after what happened and don't end in "Error".
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 class TopologyError(Exception):
-    """Anything that a service says to its caller instead of `OK`."""
+    """Anything that a service answers instead of `OK`."""
 
     status = 500
     headers: Mapping[str, str] = MappingProxyType({})
@@ -26,14 +26,14 @@ class SettingsError(TopologyError):
 
 
 class Unauthorized(TopologyError):
-    """The request doesn't carry the token that the service asks for."""
+    """The request lacks the token that the service requires."""
 
     status = 401
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class Refused(TopologyError):
-    """Going on could lose data; the message says which instance holds what, and how to force it."""
+    """The change could lose data; the message says which instance holds what, and how to force it."""
 
     status = 409
 
@@ -45,13 +45,13 @@ class Outdated(TopologyError):
 
 
 class Unavailable(TopologyError):
-    """Something needed can't be reached right now; nothing was touched, a retry may help."""
+    """Something that is needed can't be reached now. Nothing was changed; a retry may succeed."""
 
     status = 503
 
 
 class Busy(Unavailable):
-    """Other requests were not done within the time that a request waits for its turn."""
+    """Earlier requests took longer than a request waits for its turn."""
 
 
 class Unresolved(Unavailable):
@@ -63,11 +63,11 @@ class LostHolder(Unavailable):
 
 
 class Interrupted(Unavailable):
-    """An instance fell silent in the middle of a switch; the next run finds out and goes on."""
+    """An instance stopped answering in the middle of a switchover. The next run finds out where it stands."""
 
 
 class NotCaughtUp(TopologyError):
-    """The target did not catch up in time; rolled back."""
+    """The target did not catch up in time; everything was rolled back."""
 
     status = 504
 
@@ -77,8 +77,8 @@ class StoreError(Unavailable):
 
 
 class Rejected(StoreError):
-    """etcd answered that this very request can't be done: a key is a directory, or forbidden."""
+    """etcd refused the request: for instance because a key is a directory, or access is forbidden."""
 
 
 class NoRecord(Unavailable):
-    """A key that is needed is not in etcd, or does not hold a usable record."""
+    """A key that is needed is missing in etcd, or doesn't hold a usable record."""

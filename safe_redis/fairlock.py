@@ -1,4 +1,4 @@
-"""A lock that is fair: callers get it in the order in which they asked, or an error within a bounded time."""
+"""A fair lock: callers get it in the order of their arrival, or an error within a bounded time."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from threading import Condition
 
 from safe_redis.errors import Busy
 
-# how many requests may wait for their turn; each holds a thread of the server
+# how many requests may wait for their turn; each of them occupies a thread of the server
 QUEUE = 32
 
 
 class FairLock:
-    """Lets one caller in at a time, in order of arrival; Busy after `seconds`, or if `most` wait already."""
+    """Admits one caller at a time, in order of arrival. Raises Busy after `seconds`, or if `most` are waiting."""
 
     def __init__(self, seconds: float, most: int = QUEUE) -> None:
         self._seconds = seconds
@@ -22,15 +22,15 @@ class FairLock:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Waits for its turn, and holds it."""
+        """Wait for the lock, and hold it for the duration of the block."""
         ticket = object()
         with self._changed:
             if len(self._queue) > self._most:
-                raise Busy(f"{len(self._queue)} requests are under way or waiting, {self._most} may wait")
+                raise Busy(f"{len(self._queue)} requests are running or waiting; the limit is {self._most}")
             self._queue.append(ticket)
             if not self._changed.wait_for(lambda: self._queue[0] is ticket, self._seconds):
                 self._queue.remove(ticket)
-                raise Busy(f"waited {self._seconds:g} s for an apply that is under way, gave up")
+                raise Busy(f"gave up after waiting {self._seconds:g} s for the requests before it")
         try:
             yield
         finally:

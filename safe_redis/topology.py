@@ -1,6 +1,6 @@
-"""The topology document: which instance is master, which are its slaves. Pure: no I/O, no clock.
+"""The topology document: the master and its slaves. Pure: no I/O, no clock.
 
-Parsed once, at the edge, into frozen values; DocumentError names the field that is wrong.
+A document is parsed once, where it enters a service, into frozen values. DocumentError names the field that is wrong.
 """
 
 import ipaddress
@@ -14,24 +14,24 @@ from safe_redis.errors import DocumentError
 DEFAULT_PORT = 6379
 MAX_BYTES = 1 << 20
 EXAMPLE = '{"master": {"address": "core-01.redis-1.docker"}, "slaves": []}'
-# registrator's labels hold colons and underscores, so more than host names have is let through
+# registrator's labels contain colons and underscores, so this accepts more than host names may contain
 LABEL = re.compile(r"[^\x00-\x20\x7f-\U0010ffff/\\\"'@?#\[\]%*.]{1,63}")
 
 
 class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An instance as the document gives it: an IP address or a name, and maybe a port."""
+    """An instance as the document names it: an IP address or a DNS name, and possibly a port."""
 
     address: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
     @property
     def is_ip(self) -> bool:
-        """Whether `address` is an IPv4 or IPv6 address; anything else is a name for SRV."""
+        """Whether `address` is an IPv4 or IPv6 address; anything else is a name to look up as SRV."""
         return is_ip(self.address)
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """Equal for spellings of one instance: case, trailing dot, IPv6 forms, default port."""
+        """The same for all spellings of one instance: case, trailing dot, IPv6 notation, default port."""
         ip = _ip(self.address)
         if ip is not None:
             return str(getattr(ip, "ipv4_mapped", None) or ip), self.port or DEFAULT_PORT
@@ -55,7 +55,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def instances(self) -> tuple[Address, ...]:
-        """All of them, the master first."""
+        """The master and the slaves, in this order."""
         return (self.master, *self.slaves)
 
 
@@ -64,17 +64,17 @@ def parse(body: bytes) -> Topology:
     try:
         topology = msgspec.json.decode(body, type=Topology)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DocumentError(f"{_told(error)}; expected a document like {EXAMPLE}") from None
+        raise DocumentError(f"{_reason(error)}; expected a document like {EXAMPLE}") from None
     fields = [
         ("master", topology.master),
-        *((f"slaves[{at}]", each) for at, each in enumerate(topology.slaves)),
+        *((f"slaves[{index}]", slave) for index, slave in enumerate(topology.slaves)),
     ]
     seen: dict[tuple[str, int | None], str] = {}
-    for field, each in fields:
-        _check(field, each)
-        if each.key in seen:
-            raise DocumentError(f"{field} is the same instance as {seen[each.key]}: {each}")
-        seen[each.key] = field
+    for field, instance in fields:
+        _check(field, instance)
+        if instance.key in seen:
+            raise DocumentError(f"{field} is the same instance as {seen[instance.key]}: {instance}")
+        seen[instance.key] = field
     return topology
 
 
@@ -84,9 +84,9 @@ def is_ip(text: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` is a DNS name, as registrator makes them too; its last label is no number."""
+    """Whether `text` is a DNS name, or a name that registrator makes. The last label must not be a number."""
     labels = text.removesuffix(".").split(".")
-    return all(LABEL.fullmatch(each) for each in labels) and not labels[-1].isdigit()
+    return all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
 
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -96,20 +96,20 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _told(error: Exception) -> str:
-    # an unknown field's name may be as long as the whole document
+def _reason(error: Exception) -> str:
+    # the name of an unknown field can be as long as the whole document
     text = str(error).replace("`$.", "`").replace(" - at `$`", "")[:300]
     return text if isinstance(error, msgspec.ValidationError) else f"not JSON: {text}"
 
 
 def _check(field: str, instance: Address) -> None:
-    """DocumentError unless the address is an IP address that others can use, or a DNS name."""
+    """Raise DocumentError unless the address is a DNS name, or an IP address that is valid on every machine."""
     ip = _ip(instance.address)
     if ip is not None:
         if getattr(ip, "scope_id", None):
-            raise DocumentError(f"{field}.address {ip}: a scope holds on one machine only")
+            raise DocumentError(f"{field}.address {ip}: a scope is valid on one machine only")
         return
     if not is_name(instance.address):
         raise DocumentError(f"{field}.address {instance.address!r} is neither an IP address nor a DNS name")
     if "." in instance.address and ":" in instance.address.rpartition(".")[2]:
-        raise DocumentError(f"{field}.address {instance.address!r} holds a port; give it as `port`")
+        raise DocumentError(f"{field}.address {instance.address!r} contains a port; give it as `port`")

@@ -1,4 +1,4 @@
-"""The sandbox's command line: `up`, and commands to a sandbox that is up."""
+"""Runs the whole cluster on this machine (`up`), and sends commands to a cluster that is up."""
 
 import argparse
 import logging
@@ -23,7 +23,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit status 0, or 1 with the reason on stderr."""
+    """Run a command. Exit status 0, or 1 with the reason on stderr."""
     args = _parser().parse_args(argv)
     try:
         if args.command == "up":
@@ -55,7 +55,7 @@ def up(directory: Path, nodes: int, flavour: str) -> int:
 
 
 def _describe(cluster: Cluster) -> str:
-    """What to tell the user; the environment is in a file, too, which is there last of all."""
+    """How to use the sandbox. Its environment is also written to a file, which appears when all is ready."""
     exports = [f"export {k}={shlex.quote(v)}" for k, v in cluster.environment().items()]
     env = cluster.directory / "env"
     unfinished = env.with_suffix(".new")
@@ -80,11 +80,11 @@ def _describe(cluster: Cluster) -> str:
 
 @contextmanager
 def _own(directory: Path) -> Iterator[None]:
-    """Refuse a directory that a sandbox runs in. The default one is gone afterwards."""
+    """Refuse a directory that a running sandbox uses. The default directory is deleted at the end."""
     try:
         send(directory, "status")
     except ControlError:
-        _clear(directory)  # what one that was killed left there
+        _clear(directory)  # what a killed sandbox has left there
     else:
         raise ControlError(f"a sandbox runs in {directory} already")
     directory.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def _own(directory: Path) -> Iterator[None]:
 
 
 def _clear(directory: Path) -> None:
-    """Data and logs stay where the caller chose the place; what leads to a sandbox never does."""
+    """Delete what leads to a sandbox. Data and logs are kept, unless the directory is the default one."""
     if directory == DEFAULT:
         shutil.rmtree(directory, ignore_errors=True)
     for name in ("env", SOCKET):
@@ -106,7 +106,7 @@ def _clear(directory: Path) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Turn the first signal into KeyboardInterrupt; further ones don't disturb the clearing up."""
+    """Turn the first signal into KeyboardInterrupt, and ignore further ones during the clean-up."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in SIGNALS:
@@ -115,7 +115,7 @@ def _interruptible() -> Iterator[None]:
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
-        # One that is ignored from the start, as in a shell's background, stays ignored.
+        # A signal that was ignored at the start, as in a shell's background job, stays ignored.
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, interrupt)
     try:
@@ -131,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("up", help="run the cluster until Ctrl-C")
     start.add_argument("--nodes", type=_count, default=3, metavar="N", help="1 to 99 (3)")
     start.add_argument("--flavour", default="redis-7.0", choices=FLAVOURS, help="(redis-7.0)")
-    _directory(start, "for files and logs; another one than the default is kept, with its data")
+    _directory(start, "for data and logs; deleted at the end only if it is the default")
     for verb in VERBS:
         command = commands.add_parser(verb, help=f"{verb} a part of the running sandbox")
         if verb != "status":

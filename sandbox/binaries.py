@@ -1,4 +1,4 @@
-"""Where the servers' programs are; the error for a missing one says what to install."""
+"""Finds the servers' programs. The error for a missing one says what to install."""
 
 import importlib.util
 import platform

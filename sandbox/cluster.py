@@ -1,7 +1,7 @@
-"""The whole cluster: etcd, SkyDNS and registrator stand-ins, the nodes, and the three services.
+"""The whole cluster: etcd, stand-ins for SkyDNS and registrator, the nodes, and the three services.
 
-One harness for `python -m sandbox`, the tests and the benchmarks. Everything listens on free ports
-of the loopback interface and keeps its files in one directory.
+`python -m sandbox`, the tests and the benchmarks all use it. Everything listens on free ports of
+the loopback interface and keeps its files in one directory.
 """
 
 import json
@@ -27,7 +27,7 @@ CONFIGURABLE = ("nodes", "registrator", "dictator", "dnsd", "observer")
 class Cluster:
     """A context manager that starts everything and stops it again.
 
-    `settings` holds more environment variables for "dictator", "dnsd" and "observer", more redis
+    `settings` has further environment variables for "dictator", "dnsd" and "observer", more redis
     settings for "nodes", and ttl, refresh and delay (seconds) for "registrator".
     """
 
@@ -68,12 +68,12 @@ class Cluster:
 
     @property
     def dns_port(self) -> int:
-        """Of SkyDNS, UDP and TCP."""
+        """The port of SkyDNS, for UDP and TCP."""
         return self.skydns.port
 
     @property
     def parts(self) -> dict[str, Server]:
-        """Everything that can be started, stopped and killed by itself, by its name."""
+        """Everything that can be started, stopped and killed on its own, by name."""
         return {
             "etcd": self.etcd,
             "skydns": self.skydns,
@@ -84,7 +84,7 @@ class Cluster:
         }
 
     def start(self) -> None:
-        """Start everything; return once all of it answers and is found in DNS."""
+        """Start everything; return when all parts answer and DNS knows their names."""
         self.etcd.start()
         self.registrator.start()
         others = [part for part in self.parts.values() if part is not self.etcd]
@@ -97,7 +97,7 @@ class Cluster:
         wait_until(lambda: all(map(self.resolves, names)), f"DNS knows {names}", timeout=30)
 
     def stop(self) -> None:
-        """Stop everything that runs; the first failure is raised after all are stopped."""
+        """Stop everything that runs. The first failure is raised when all are stopped."""
         units = [self.observer, self.dictator, self.dnsd, *self.nodes.values()]
         try:
             _stop_all(units)
@@ -113,7 +113,7 @@ class Cluster:
             return False
 
     def document(self, master: str, slaves: Sequence[str] | None = None) -> dict[str, Any]:
-        """The topology with these nodes (core-01); all others are slaves unless `slaves` is given."""
+        """The topology with this master, such as core-01. All other nodes are slaves unless `slaves` is given."""
         others = [name for name in self.nodes if name != master] if slaves is None else slaves
         return {
             "master": {"address": self.nodes[master].address},
@@ -121,7 +121,7 @@ class Cluster:
         }
 
     def define(self, document: Mapping[str, Any]) -> None:
-        """Write the topology; nothing happens before it is applied."""
+        """Write the topology; it takes effect when it is applied."""
         self.etcd.keys.put(TOPOLOGY, json.dumps(document))
 
     def apply(self, *, force: bool = False) -> None:
@@ -165,5 +165,5 @@ def _registrator(etcd: EtcdServer, given: Mapping[str, str]) -> Registrator:
 def _stop_all(servers: Sequence[Server]) -> None:
     with ThreadPoolExecutor(max_workers=len(servers)) as pool:
         stopping = [pool.submit(server.stop) for server in servers]
-    for each in stopping:
-        each.result()
+    for future in stopping:
+        future.result()

@@ -22,11 +22,11 @@ SOCKET = "control"
 
 
 class ControlError(Exception):
-    """No sandbox listens, or it could not do as told."""
+    """No sandbox is running, or a command failed."""
 
 
 def send(directory: Path, verb: str, part: str = "") -> str:
-    """The text of the running sandbox's reply; waits until it is done with the command."""
+    """Send a command to the running sandbox, wait until it is done, and return the text of the reply."""
     with socket.socket(socket.AF_UNIX) as connection, _reachable(directory) as path:
         try:
             connection.connect(path)
@@ -41,7 +41,7 @@ def send(directory: Path, verb: str, part: str = "") -> str:
 
 @contextmanager
 def listening(cluster: Cluster) -> Iterator[None]:
-    """Take commands for `cluster`, one after the other; at the end, finish the one under way."""
+    """Execute commands for `cluster`, one at a time. On exit, the current one is finished first."""
     with _reachable(cluster.directory) as path:
         server = _Server(path, _Handler)
     server.cluster = cluster
@@ -57,7 +57,7 @@ def listening(cluster: Cluster) -> Iterator[None]:
 
 @contextmanager
 def _reachable(directory: Path) -> Iterator[str]:
-    """A short path to the socket: the kernel takes no more than 107 bytes for one."""
+    """A short path to the socket: the kernel accepts at most 107 bytes."""
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -99,14 +99,14 @@ def _do(cluster: Cluster, verb: str, part: str) -> str:
     server.stop()
     if flavour:
         if not isinstance(server, Node):
-            raise ControlError(f"{part} is no node: only nodes have flavours")
+            raise ControlError(f"{part} is not a node: only nodes have flavours")
         server.redis.install(flavour)
     server.start()
     return ""
 
 
 def status(cluster: Cluster) -> str:
-    """A line for each part: its name, where it listens, its pid or that it doesn't run."""
+    """A line for each part: its name, its port, and its pid or `stopped`."""
     lines = []
     for name, part in cluster.parts.items():
         port = getattr(part, "port", "-")

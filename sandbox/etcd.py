@@ -29,7 +29,7 @@ class EtcdServer(Server):
             "listen-peer-urls": peer,
             "initial-advertise-peer-urls": peer,
             "initial-cluster": f"sandbox={peer}",
-            # The only member elects itself after this many ms; the default is a second.
+            # The only member elects itself after this many milliseconds; the default is 1000.
             "heartbeat-interval": "10",
             "election-timeout": "100",
             "logger": "zap",

@@ -1,4 +1,4 @@
-"""A node: a redis on a cluster host, under its name."""
+"""A node: redis on a host of the cluster, under the host's name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +9,12 @@ from sandbox.unit import HOST, Surroundings, Unit
 
 SERVICE = "redis-1"
 
-# As in the image of the nodes: data is kept, and slaves catch up without waiting for others.
+# As in the node image: data is kept on disk, and a full resync starts without waiting for more slaves.
 CONFIG: Mapping[str, str] = {"appendonly": "yes", "repl-diskless-sync-delay": "0"}
 
 
 class Node(Unit):
-    """Its data and what CONFIG REWRITE wrote survive every stop."""
+    """Its data and its configuration, with the changes of CONFIG REWRITE, survive every stop."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Node(Unit):
         return f"{self.name}.{SERVICE}.docker"
 
     def renew(self) -> None:
-        """A new port for redis."""
+        """Give redis a new port."""
         self.port = free_port()
         self.redis.move(self.port)
         self.redis.write_config()

@@ -1,7 +1,7 @@
 """Child processes that can't outlive their parent, and waiting for named conditions.
 
-A child dies with the process that started it, even if that one gets SIGKILL; it runs in a
-session of its own, so that a terminal's Ctrl-C reaches only the parent, and logs into a file.
+A child is killed when the process that started it ends, even by SIGKILL. It runs in a session of
+its own, so that a terminal's Ctrl-C reaches only the parent, and it logs to a file.
 """
 
 import os
@@ -17,7 +17,7 @@ from random import Random
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "SANDBOX_RUN"
-"""Inherited by every descendant; tests find leftovers of a run by its value."""
+"""An environment variable that every descendant inherits; its value identifies what a test run has left running."""
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", MARK)
 
@@ -28,12 +28,12 @@ _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 # Below the kernel's ephemeral range: a port from there could be taken by an outgoing connection
 # before its server listens.
 _PORTS = range(10240, 32768)
-_random = Random()  # noqa: S311 - spreads the ports of test runs, guards nothing
+_random = Random()  # noqa: S311 - keeps the ports of parallel test runs apart; not for security
 _handed_out: set[int] = set()
 
 
 class ProcessError(Exception):
-    """A child did not start, ended by itself, or did not stop. The message holds its log's tail."""
+    """A child did not start, ended by itself, or did not stop. The message includes the end of its log."""
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10, interval: float = 0.01) -> None:
@@ -41,14 +41,14 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10, in
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= deadline:
-            raise TimeoutError(f"waited {timeout:g} s in vain until {what}")
+            raise TimeoutError(f"gave up after waiting {timeout:g} s until {what}")
         time.sleep(interval)
 
 
 def free_port() -> int:
-    """A TCP and UDP port that nobody uses and that this process hasn't handed out before."""
+    """A TCP and UDP port that is free and that this process hasn't returned before."""
     if len(_handed_out) > len(_PORTS) // 2:
-        _handed_out.clear()  # the oldest of so many have long been taken or given up
+        _handed_out.clear()  # the first of so many are in use or no longer needed
     for port in _random.sample(_PORTS, k=1000):
         if port not in _handed_out and _is_free(port):
             _handed_out.add(port)
@@ -67,10 +67,10 @@ def _is_free(port: int) -> bool:
 
 
 class Process:
-    """A command that can be started, stopped, killed and paused over and over.
+    """A command that can be started, stopped, killed and paused repeatedly.
 
-    `env` is added to a clean base (PATH, HOME and the like): what the caller's shell happens to
-    export must not configure a service. The working directory is the repository's root. stop()
+    `env` is added to a few inherited variables (PATH, HOME and the like): what the caller's shell
+    exports must not configure a service. The working directory is the repository's root. stop()
     sends SIGTERM again every `ask_every` seconds: some servers refuse it at times and forget it.
     """
 
@@ -93,19 +93,19 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it lives, be it paused."""
+        """Whether the process exists, paused or not."""
         return self._child is not None and self._child.poll() is None
 
     @property
     def pid(self) -> int:
-        """Of the latest start, also after its end."""
+        """The process id of the latest start, also after its end."""
         if self._child is None:
             raise ProcessError(f"never started: {self}")
         return self._child.pid
 
     @property
     def returncode(self) -> int | None:
-        """As subprocess has it: None while running, -N if signal N ended it."""
+        """None while it runs, -N if signal N ended it, else the exit status."""
         return None if self._child is None else self._child.poll()
 
     def start(self) -> None:
@@ -129,9 +129,9 @@ class Process:
             )
 
     def stop(self, timeout: float = 10) -> None:
-        """SIGTERM and wait; nothing happens if it doesn't run.
+        """Send SIGTERM and wait for the end. Does nothing if it doesn't run.
 
-        One that ignores it for `timeout` seconds is killed, and that's a ProcessError.
+        If it takes longer than `timeout` seconds, it is killed, and ProcessError is raised.
         """
         if self._child is None or not self.running:
             return
@@ -140,7 +140,7 @@ class Process:
         while not self._ends(deadline):
             if time.monotonic() >= deadline:
                 self.kill()
-                raise ProcessError(self.told(f"ignored SIGTERM for {timeout:g} s, killed"))
+                raise ProcessError(self.failure(f"ignored SIGTERM for {timeout:g} s, killed"))
 
     def _ends(self, deadline: float) -> bool:
         if self._child is None:
@@ -154,44 +154,44 @@ class Process:
         return True
 
     def kill(self) -> None:
-        """SIGKILL to it and its own children, as a container engine would."""
+        """Send SIGKILL to it and its children, as a container engine does."""
         if self._child is not None and self.running:
-            with suppress(ProcessLookupError):  # it has just ended, and another thread noticed
+            with suppress(ProcessLookupError):  # it has ended, and another thread has waited for it
                 os.killpg(self.pid, signal.SIGKILL)
             self._child.wait()
 
     def pause(self) -> None:
-        """SIGSTOP to it and its own children."""
+        """Send SIGSTOP to it and its children."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT to it and its own children."""
+        """Send SIGCONT to it and its children."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         if not self.running:
             raise ProcessError(f"not running: {self}")
-        # Its session's leader is also its group's, so the pid names the group.
+        # The leader of the session also leads the process group, so its pid is the group's id.
         os.killpg(self.pid, number)
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
-        """Wait for `condition`; a child that ends meanwhile, or the deadline, is a ProcessError."""
+        """Wait for `condition`. Raises ProcessError at the deadline, or if the child ends first."""
 
         def settled() -> bool:
             if condition():
                 return True
             if not self.running:
                 problem = f"ended with status {self.returncode}, waiting until {what}"
-                raise ProcessError(self.told(problem))
+                raise ProcessError(self.failure(problem))
             return False
 
         try:
             wait_until(settled, what, timeout)
         except TimeoutError as error:
-            raise ProcessError(self.told(str(error))) from None
+            raise ProcessError(self.failure(str(error))) from None
 
-    def told(self, problem: str, lines: int = 20) -> str:
-        """`problem`, with the command and the last `lines` of the log."""
+    def failure(self, problem: str, lines: int = 20) -> str:
+        """The text of an error: `problem`, the command, and the last `lines` of the log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         tail = "\n".join(text.splitlines()[-lines:]) or "(empty)"
         return f"{problem}\ncommand: {' '.join(self.argv)}\nend of {self.log}:\n{tail}"

@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, str] = {
 class RedisServer(Server):
     """A server that can be restarted, also under another port, as a container is.
 
-    Its redis.conf is written once, so that what CONFIG REWRITE left there survives restarts; the
+    Its redis.conf is written once, so that the changes of CONFIG REWRITE survive restarts; the
     port is given on the command line. `config` overrides DEFAULTS, which keep no data on disk.
     """
 
@@ -54,7 +54,7 @@ class RedisServer(Server):
 
     @property
     def address(self) -> str:
-        """Host and port as one word; an IPv6 host in brackets."""
+        """`host:port`, with an IPv6 host in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def start(self, *, wait: bool = True) -> None:
@@ -63,7 +63,7 @@ class RedisServer(Server):
         super().start(wait=wait)
 
     def write_config(self) -> None:
-        """Write redis.conf unless there is one, which CONFIG REWRITE may have changed."""
+        """Write redis.conf unless it exists: CONFIG REWRITE may have changed it."""
         self._data.mkdir(parents=True, exist_ok=True)
         if not self._config_file.exists():
             settings = {"bind": self.host, "dir": str(self._data), **self._config}
@@ -71,7 +71,7 @@ class RedisServer(Server):
             self._config_file.write_text("".join(lines))
 
     def answers(self) -> bool:
-        """Whether it answers PING, be it by asking for a password; not while it is loading."""
+        """Whether it answers PING, if only by asking for a password. False while it is loading its data."""
         try:
             with socket.create_connection((self.host, self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
@@ -81,13 +81,13 @@ class RedisServer(Server):
         return bool(answer) and not answer.startswith(b"-LOADING")
 
     def move(self, port: int) -> None:
-        """Have the next start listen on `port`. Only while stopped."""
+        """Set the port of the next start. Only while stopped."""
         self._only_stopped("move")
         self.port = port
         self.process = self._process()
 
     def install(self, flavour: str) -> None:
-        """Have the next start be of another flavour, on the same data and config. Only while stopped."""
+        """Set the flavour of the next start, which keeps its data and config. Only while stopped."""
         self._only_stopped("upgrade")
         self._binary = binaries.redis_server(flavour)
         self.process = self._process()
@@ -99,13 +99,13 @@ class RedisServer(Server):
         self.start()
 
     def wipe(self) -> None:
-        """Lose the data, keep the config, as when a data volume is lost. Only while stopped."""
+        """Delete the data and keep the config, as if the data volume were lost. Only while stopped."""
         self._only_stopped("wipe")
         shutil.rmtree(self._data)
 
     def _only_stopped(self, verb: str) -> None:
         if self.running:
-            raise ProcessError(f"{verb} {self.address} only while it is stopped")
+            raise ProcessError(f"can't {verb} {self.address} while it runs")
 
     def client(self, **options: Any) -> "redis.Redis":
         """A client without retries that gives up after a second; `options` override."""

@@ -1,4 +1,4 @@
-"""What every server of the sandbox has in common: a process, and a way to tell that it answers."""
+"""What all servers of the sandbox have in common: a process, and a check that it answers."""
 
 from abc import ABC, abstractmethod
 from typing import Self
@@ -7,23 +7,23 @@ from sandbox.process import Process
 
 
 class Server(ABC):
-    """A process that is ready when it answers; a context manager that starts and stops it."""
+    """A process that is ready when it answers. As a context manager it is started and stopped."""
 
     name: str
     process: Process
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it answers now; never raises because it doesn't."""
+        """Whether it answers now. Returns False rather than raise if it doesn't."""
 
     @property
     def running(self) -> bool:
-        """Whether the process lives, answering or not."""
+        """Whether the process exists, whether or not it answers."""
         return self.process.running
 
     @property
     def pid(self) -> int:
-        """Of the latest start."""
+        """The process id of the latest start."""
         return self.process.pid
 
     def start(self, *, wait: bool = True) -> None:
@@ -45,11 +45,11 @@ class Server(ABC):
         self.process.kill()
 
     def pause(self) -> None:
-        """Stall it with SIGSTOP: its sockets stay open and say nothing."""
+        """Stop it with SIGSTOP: its sockets stay open and don't answer."""
         self.process.pause()
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Continue it after a pause."""
         self.process.resume()
 
     def __enter__(self) -> Self:

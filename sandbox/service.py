@@ -1,4 +1,4 @@
-"""The three services as processes, started as their containers are."""
+"""The three services as processes, with the environment that their containers get."""
 
 import sys
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class WebService(Unit):
 
 
 class Observer(Server):
-    """The observer, with `env`. It listens nowhere: it is ready when its log says what it does."""
+    """The observer, with `env`. It listens on no port; it is ready when it has written to its log."""
 
     def __init__(self, directory: Path) -> None:
         self.name = "observer"
@@ -63,7 +63,7 @@ class Observer(Server):
         return Process(argv, log=self._log, env=self.env)
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it; with `wait`, return once it has begun its work."""
+        """Start it; with `wait`, return once it has logged something."""
         if self.running:
             raise ProcessError(f"{self.name} is running already")
         self._logged = self._log.stat().st_size if self._log.exists() else 0
@@ -71,5 +71,5 @@ class Observer(Server):
         super().start(wait=wait)
 
     def answers(self) -> bool:
-        """Whether it has logged since its latest start."""
+        """Whether it has logged anything since its latest start."""
         return self._log.stat().st_size > self._logged

@@ -1,4 +1,4 @@
-"""What the fleet units of nodes and services have in common: a new port, a record, a trigger."""
+"""What the fleet units of nodes and services do in common: use a new port, get registered, write the trigger."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ TRIGGER = "/config/redis-1/topology-trigger"
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the cluster gives to a unit."""
+    """What a unit uses of the cluster around it."""
 
     keys: Keys
     registrator: Registrator
 
     def trigger(self, who: str) -> None:
-        """Have the topology applied; every value is another one."""
+        """Write the trigger, so that the topology is applied. Every value differs from the last."""
         self.keys.put(TRIGGER, f"{who} {datetime.now(UTC).isoformat()}")
 
 
 class Unit(Server):
-    """Each start is under a new port, as a container's published port is; and in this order.
+    """Gets a new port at each start, as a container's published port does.
 
     The trigger is written as soon as the process exists, before it answers and before it is
     registered: `ExecStartPost` waits for neither.
@@ -42,7 +42,7 @@ class Unit(Server):
 
     @abstractmethod
     def renew(self) -> None:
-        """Give the next start a port and a process."""
+        """Prepare the next start: a new port, and a process that will use it."""
 
     def start(self, *, wait: bool = True) -> None:
         """Start it under a new port; with `wait`, return once it answers."""
@@ -60,11 +60,11 @@ class Unit(Server):
         try:
             self._around.trigger(self.name)
         except KeysError as error:
-            # As fleet's units: one whose ExecStartPost fails doesn't stay up.
+            # as with fleet's units: if ExecStartPost fails, the unit is stopped
             self.stop()
             raise ProcessError(f"{self.name} could not write the trigger: {error}") from error
 
     def stop(self, timeout: float = 30) -> None:
-        """Stop it in good order: its record goes with it."""
+        """Stop it, and delete its record."""
         super().stop(timeout)
         self._around.registrator.deregister(self.service, self.instance)

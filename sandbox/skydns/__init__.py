@@ -1,6 +1,6 @@
-"""A stand-in for SkyDNS: answers from etcd's live contents as the real one does, without a cache.
+"""A stand-in for SkyDNS: answers from etcd's current contents as the real one does, without a cache.
 
-`python -m sandbox.skydns` runs it; SkyDns starts that as a process.
+`python -m sandbox.skydns` runs it; the class SkyDns starts that as a process.
 """
 
 import sys
@@ -30,14 +30,14 @@ class SkyDns(Server):
         )
 
     def query(self, name: str, kind: str = "SRV", *, tcp: bool = False) -> dns.message.Message:
-        """Ask it once; raises what dnspython raises where no answer comes within two seconds."""
+        """Send one query. Raises dnspython's exceptions, or OSError, if no answer comes within two seconds."""
         ask = dns.query.tcp if tcp else dns.query.udp
         return ask(dns.message.make_query(name, kind), self.host, timeout=2, port=self.port)
 
     def answers(self) -> bool:
-        """Whether it answers for its domain over both transports, whatever etcd does."""
+        """Whether it answers for its domain over UDP and TCP. Doesn't depend on etcd."""
         try:
-            # TCP first: a closed port refuses at once there, a query by UDP would wait.
+            # TCP first: a closed port refuses at once, while a query by UDP would wait.
             return all(self.query(self.domain, "SOA", tcp=tcp).answer for tcp in (True, False))
         except (OSError, dns.exception.DNSException):
             return False

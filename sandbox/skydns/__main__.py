@@ -1,4 +1,4 @@
-"""Runs the stand-in with the variables of the real SkyDNS.
+"""Runs the stand-in, with environment variables of the real SkyDNS.
 
 ETCD_MACHINES (one URL, http://127.0.0.1:4001), SKYDNS_ADDR (127.0.0.1:53), SKYDNS_DOMAIN
 (docker), LOG_LEVEL (INFO).

@@ -1,7 +1,6 @@
-"""What SkyDNS answers to a query, from etcd's contents. Pure: no I/O, no clock; both handed in.
+"""What SkyDNS answers to a query, given etcd's contents. Pure: the reading and the time are arguments.
 
-As SkyDNS 2.5.3 with etcd v2 does; of the query types, those that lead to an address: SRV, A,
-AAAA, CNAME, and SOA.
+It follows SkyDNS 2.5.3 with etcd v2, for the query types SRV, A, AAAA, CNAME and SOA.
 """
 
 from collections import Counter
@@ -41,7 +40,7 @@ def answer(query: dns.message.Message, domain: str, read: Read, now: float) -> d
     origin = dns.name.from_text(domain)
     soa = _soa(origin, now)
     if not question.name.is_subdomain(origin):
-        # The real one would ask another server; here is none.
+        # The real one would ask another server; there is none here.
         return _failed(response, dns.rcode.SERVFAIL)
     if question.name == origin and question.rdtype == dns.rdatatype.SOA:
         _add(response.answer, [_Line(origin, DEFAULT_TTL, soa)])
@@ -49,7 +48,7 @@ def answer(query: dns.message.Message, domain: str, read: Read, now: float) -> d
     try:
         records = records_of(question.name, read)
     except UnreadableError:
-        # Only SRV says that something is wrong; for other types it looks like "no such data".
+        # Only SRV queries get an error; for other types it answers that there is no such data.
         if question.rdtype == dns.rdatatype.SRV:
             return _failed(response, dns.rcode.SERVFAIL)
         records = ()
@@ -99,16 +98,16 @@ def _addresses(
     read: Read,
     seen: tuple[dns.name.Name, ...],
 ) -> Iterable[_Line]:
-    """Addresses of the wanted kinds; a host that is a name gives a CNAME and what that leads to."""
+    """Addresses of the given kinds. A host that is a name gives a CNAME and the addresses of that name."""
     for record in records:
         if record.address:
             line = _address(owner, record)
             if line.data.rdtype in kinds:
                 yield line
         elif record.target not in (owner, *seen) and len(seen) < MAX_CNAMES:
-            found = list(_resolved(record.target, kinds, read, (*seen, record.target)))
-            if found:
-                yield from (_alias(owner, record), *found)
+            lines = list(_resolved(record.target, kinds, read, (*seen, record.target)))
+            if lines:
+                yield from (_alias(owner, record), *lines)
 
 
 def _resolved(
@@ -150,7 +149,7 @@ def _failed(response: dns.message.Message, code: dns.rcode.Rcode) -> dns.message
 
 
 def _add(section: list[dns.rrset.RRset], lines: Iterable[_Line]) -> None:
-    """One RRset per owner and type, with the least TTL among its lines, equal lines once."""
+    """Add one RRset per owner and type, with the smallest TTL of its lines and no line twice."""
     rrsets: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], dns.rrset.RRset] = {}
     for line in lines:
         rrset = rrsets.get((line.owner, line.data.rdtype))

@@ -1,7 +1,7 @@
-"""etcd's leaves read as SkyDNS reads them. Pure: no I/O, no clock; the reading is handed in.
+"""SkyDNS's records, from etcd's leaves. Pure: no I/O, no clock; the function that reads is an argument.
 
-A name is its key reversed: core-01.redis-1.docker is /skydns/docker/redis-1/core-01, and a key
-with others below it stands for all of them.
+A name is its key reversed: core-01.redis-1.docker is /skydns/docker/redis-1/core-01. A key that
+has keys below it stands for all of them.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ DEFAULT_PRIORITY = 10
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A key that holds a value; `ttl` in seconds, 0 where it stays for ever."""
+    """A key with a value; `ttl` is in seconds, 0 if it doesn't expire."""
 
     key: str
     value: str
@@ -28,15 +28,15 @@ class Leaf:
 
 
 class UnreadableError(Exception):
-    """etcd could not be asked, or a value is malformed: there is nothing to answer from."""
+    """etcd can't be reached, or a value is malformed."""
 
 
 Read = Callable[[str], tuple[Leaf, ...] | None]
-"""Every leaf at or below a key; None where there is no such key; raises UnreadableError."""
+"""Returns all leaves at or below a key, None if there is no such key. Raises UnreadableError."""
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A leaf's value. What a value doesn't name is empty, unknown names are passed over."""
+    """A leaf's value. Missing fields are empty, unknown ones are ignored."""
 
     host: str = ""
     port: int = 0
@@ -48,9 +48,9 @@ class Service(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A service under its key's name; `address` where its host is an IP address.
+    """A service under its key's name; `address` is set if its host is an IP address.
 
-    `target` is what an SRV record points at: the name itself for an address, else the host.
+    `target` is what an SRV record points to: the name itself for an address, else the host.
     """
 
     name: dns.name.Name
@@ -63,30 +63,30 @@ class Record:
 
 
 def key_of(name: dns.name.Name) -> str:
-    """Where etcd holds what `name` stands for: SkyDNS looks keys up in lower case."""
+    """The key of a name; SkyDNS looks keys up in lower case."""
     labels = [label.decode(errors="replace").lower() for label in name.labels if label]
     return "/".join((ROOT, *reversed(labels)))
 
 
 def records_of(name: dns.name.Name, read: Read) -> tuple[Record, ...] | None:
-    """What `name` stands for, None where nothing does.
+    """The records that `name` stands for, None if there is no such key.
 
-    One malformed value makes all of them unreadable; equal services collapse into one.
+    One malformed value makes all of them unreadable. Equal services become one record.
     """
     leaves = read(key_of(name))
     if leaves is None:
         return None
-    found: dict[Service, Record] = {}
-    # Which of several equal ones SkyDNS keeps is up to the order in which etcd lists them; the
-    # last name first is the order that the recorded answers show.
+    records: dict[Service, Record] = {}
+    # Which of several equal services SkyDNS keeps depends on the order in which etcd lists them;
+    # the recorded answers show the last name first.
     for leaf in sorted(leaves, key=lambda leaf: leaf.key, reverse=True):
         try:
             service = msgspec.json.decode(leaf.value, type=Service)
             record = _record(leaf, service)
         except (msgspec.MsgspecError, dns.exception.DNSException) as error:
             raise UnreadableError(f"{leaf.key}: {error!r}") from error
-        found.setdefault(msgspec.structs.replace(service, ttl=0), record)
-    return tuple(found.values())
+        records.setdefault(msgspec.structs.replace(service, ttl=0), record)
+    return tuple(records.values())
 
 
 def _record(leaf: Leaf, service: Service) -> Record:

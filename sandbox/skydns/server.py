@@ -1,4 +1,4 @@
-"""Serves the answers over UDP and TCP; each query is answered from what etcd holds at that moment."""
+"""Serves the answers over UDP and TCP; each query is answered from etcd's contents at that moment."""
 
 import logging
 import socket
@@ -28,11 +28,11 @@ class Resolver:
         self._domain = domain
 
     def respond(self, wire: bytes, *, tcp: bool) -> bytes | None:
-        """The response to a query; None where what came is none."""
+        """The response to a query, None if the bytes are not a query."""
         try:
             query = dns.message.from_wire(wire)
         except dns.exception.DNSException as error:
-            log.warning("ignored %d bytes that are no query: %r", len(wire), error)
+            log.warning("ignored %d bytes that are not a query: %r", len(wire), error)
             return None
         if len(query.question) != 1:
             response = dns.message.make_response(query)
@@ -43,7 +43,7 @@ class Resolver:
         return encode(response, 65535 if tcp else max(query.payload, UDP_SIZE))
 
     def read(self, key: str) -> tuple[Leaf, ...] | None:
-        """Every leaf at or below `key`; None where there is no such key."""
+        """All leaves at or below `key`, None if there is no such key."""
         try:
             node = self._keys.node(key, recursive=True)
         except KeysError as error:
@@ -73,7 +73,7 @@ class _Tcp(socketserver.StreamRequestHandler):
     timeout = 10
 
     def handle(self) -> None:
-        """Queries until the client closes, each with its length before it."""
+        """Answer queries, each preceded by its length, until the client closes the connection."""
         while len(head := self.rfile.read(2)) == 2:
             (length,) = struct.unpack("!H", head)
             response = self.server.resolver.respond(self.rfile.read(length), tcp=True)
@@ -96,7 +96,7 @@ class _TcpServer(socketserver.ThreadingTCPServer):
 
 
 def serve(resolver: Resolver, host: str, port: int) -> None:
-    """Answer at `host` and `port` over both transports until the process ends."""
+    """Answer at `host` and `port` over UDP and TCP until the process ends."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     _UdpServer.address_family = _TcpServer.address_family = family
     with _UdpServer((host, port), _Udp) as udp, _TcpServer((host, port), _Tcp) as tcp:

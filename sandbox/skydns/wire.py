@@ -1,4 +1,4 @@
-"""A response as bytes, with the case of every name kept. Pure."""
+"""Encodes a response, and keeps the case of every name. Pure."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ UDP_SIZE = 512
 
 
 class _ExactNames(dict[dns.name.Name, int]):
-    """Where each name stands in the message, by its exact letters.
+    """The position of each name in the message, by its exact letters.
 
-    Names that differ in case are equal to dnspython, so its own table would let an answer repeat
-    the case of the question where SkyDNS answers with the case of the key.
+    dnspython treats names that differ in case as equal. With its own table, an answer would repeat
+    the case of the question, while SkyDNS answers with the case of the key.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class _ExactNames(dict[dns.name.Name, int]):
         self._exact: dict[tuple[bytes, ...], int] = {}
 
     def get(self, name: dns.name.Name, default: Any = None) -> Any:
-        """Where it stands, in these letters."""
+        """The position of the name in exactly these letters."""
         return self._exact.get(name.labels, default)
 
     def __setitem__(self, name: dns.name.Name, position: int) -> None:
@@ -33,10 +33,9 @@ class _ExactNames(dict[dns.name.Name, int]):
 def encode(response: dns.message.Message, size: int = 65535) -> bytes:
     """The message in at most `size` bytes.
 
-    As SkyDNS does, additional records that don't fit are left out without a word; where the
-    answer itself doesn't fit, the message is flagged as truncated.
+    As with SkyDNS, additional records that don't fit are left out silently. If the answer itself
+    doesn't fit, the message is flagged as truncated.
     """
-    # Its constructor has no annotations.
     renderer: Any = dns.renderer.Renderer(response.id, response.flags, size)  # type: ignore[no-untyped-call]
     renderer.compress = _ExactNames()
     try:
