@@ -143,6 +143,8 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
         # a parked one serves no new slaves, and a copy is no source: make it a master first, then look again
         return (Lift(old.instance, lineage.served(old.instance)), Replan()), lost
     slaves = tuple(seen.instance for seen in others)
+    # a source that wants several slaves in time would take no writes with just the target below it
+    below = slaves if old.min_replicas % LEFTOVER < 2 else ()
     intent = lineage.intended(old.instance, new)
     # a source outside the list has no place in it, but as a slave of the new master it can't be written to by mistake
     followers = (old.instance, *slaves)
@@ -150,7 +152,7 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
         *parks,
         Prepare(new, old.instance),
         *_tidy((old, state.master)),
-        *((Reparent(slaves, new, old.instance),) if slaves else ()),
+        *((Reparent(below, new, old.instance),) if below else ()),
         Verify(new, old.instance, force),
         Intend(old.instance, new, intent),
         Pause(old.instance),

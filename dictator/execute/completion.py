@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from dictator.execute.commands import REWRITE, check_replies
+from dictator.execute.recording import write
 from dictator.execute.run import Figures, Run
 from dictator.execute.waits import poll, read_replication, read_replications
+from dictator.lineage import Record
 from dictator.link import NoAnswer
 from dictator.observation import Instance, Replication
 from dictator.plan import LEFTOVER
 from dictator.steps import Follow, Tidy
+from safe_redis.errors import Refused, Unavailable
 
 MIN_REPLICAS = "min-replicas-to-write"
 
@@ -26,7 +29,16 @@ def follow(run: Run, step: Follow) -> Figures:
     late = wait_until_linked(run, [instance for instance in apart if instance not in failed], master, syncing=False)
     late += [str(error) for error in (*failed.values(), *outcomes.values()) if isinstance(error, NoAnswer)]
     run.receipt.syncing = late
+    if run.unrecorded:
+        _record(run, master, run.unrecorded)
     return {"late": "; ".join(late)} if late else {}
+
+
+def _record(run: Run, master: Instance, record: Record) -> None:
+    try:
+        write(run, master, record)
+    except (Refused, Unavailable) as error:
+        run.warn(f"{error}. The next apply writes it; until then the intent to promote {master} stands for it")
 
 
 def wait_until_linked(run: Run, slaves: Sequence[Instance], master: Instance, *, syncing: bool) -> list[str]:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from dictator.execute.commands import (
     GET_RECORD,
@@ -15,14 +14,12 @@ from dictator.execute.commands import (
     check_replies,
     check_transaction,
     replicaof,
-    set_record,
-    set_record_when_full,
     transaction,
 )
 from dictator.execute.completion import wait_until_linked
+from dictator.execute.recording import write
 from dictator.execute.run import Figures, Run, Stale
 from dictator.execute.waits import (
-    Offset,
     poll,
     read_replication,
     read_replications,
@@ -30,12 +27,12 @@ from dictator.execute.waits import (
     wait_in_sync,
 )
 from dictator.history import includes
-from dictator.info import keys, memory, replication
-from dictator.lineage import KEY, Record, encode
-from dictator.link import NoAnswer, ServerError
+from dictator.info import keys, replication
+from dictator.lineage import encode
+from dictator.link import NoAnswer
 from dictator.observation import HALT, Instance, Replication
 from dictator.steps import Intend, Lift, Park, Prepare, Reparent, WriteRecord
-from safe_redis.errors import NotCaughtUp, Refused, Unavailable
+from safe_redis.errors import NotCaughtUp, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +76,7 @@ def lift(run: Run, step: Lift) -> Figures:
     if not lifted.master:
         raise Stale(f"{instance} is no master after REPLICAOF NO ONE")
     try:
-        _write(run, instance, step.record)
+        write(run, instance, step.record)
     except Unavailable as error:
         # evidence for the next run, which comes to the same without it: those that follow may be what it lacks
         run.warn(str(error))
@@ -88,54 +85,7 @@ def lift(run: Run, step: Lift) -> Figures:
 
 def write_record(run: Run, step: WriteRecord) -> Figures:
     """Writes the record to the master."""
-    return {"offset": _write(run, step.instance, step.record).offset}
-
-
-def _write(run: Run, instance: Instance, record: Record) -> Offset:
-    """Writes the record, and returns an offset behind it. A pause that was left behind would hold it back for ever."""
-    error: ServerError | None = None
-    rep: dict[str, str] = {}
-
-    def attempt() -> bool | None:
-        nonlocal error, rep
-        error, rep = _attempt(run, instance, record)
-        return None if error and error.text.startswith("NOREPLICAS") else True
-
-    # slaves that have just come tell after a second that they are in time
-    poll(run.runtime, run.settings.follow_timeout, attempt)
-    if error:
-        _refuse(run, instance, error.text, rep)
-    history = replication(rep).history
-    return Offset(history.replid, history.offset)
-
-
-def _attempt(run: Run, instance: Instance, record: Record) -> tuple[ServerError | None, dict[str, str]]:
-    """Writes the record once; the error that it was answered with, and the replication section behind it."""
-    link = run.runtime.link(instance)
-    _, written, rep = check_replies(instance, link.send(UNPAUSE, set_record(record), INFO), tolerate=(1,))
-    if isinstance(written, ServerError) and written.text.startswith("OOM"):
-        written, rep = check_replies(instance, link.send(set_record_when_full(record), INFO), tolerate=(0,))
-    return (written if isinstance(written, ServerError) else None), rep
-
-
-def _refuse(run: Run, instance: Instance, text: str, rep: dict[str, str]) -> NoReturn:
-    code = text.partition(" ")[0]
-    if code == "NOREPLICAS":
-        (wanted,) = check_replies(instance, run.runtime.link(instance).send(("CONFIG", "GET", "min-replicas-to-write")))
-        raise Unavailable(
-            f"{instance} takes no writes, and so no lineage record: its min-replicas-to-write is {wanted[1]}, "
-            f"and {rep.get('min_slaves_good_slaves', '0')} slave(s) are in time"
-        )
-    if code == "READONLY":
-        raise Stale(f"{instance} is no master any more")
-    if code in ("OOM", "ERR"):
-        (fields,) = check_replies(instance, run.runtime.link(instance).send(("INFO", "memory")))
-        found = memory(fields)
-        raise Refused(
-            f"{instance} takes no writes, and so no lineage record: it uses {found.used} bytes, its maxmemory is "
-            f"{found.limit} ({text}). Raise maxmemory, or delete what is not needed"
-        )
-    raise Unavailable(f"{instance} did not write the lineage record at {KEY}: {text}")
+    return {"offset": write(run, step.instance, step.record).offset}
 
 
 def prepare(run: Run, step: Prepare) -> Figures:
@@ -220,7 +170,7 @@ def intend(run: Run, step: Intend) -> Figures:
     """Records the handover at the source, and waits until the target has that record: so the stream flows, too."""
     source, target = step.source, step.target
     _wait_until_close(run, source, target)
-    written = _write(run, source, step.record)
+    written = write(run, source, step.record)
     limit = run.settings.sync_timeout
     # a link that says "up" may be dead: only what arrives proves that it carries
     offset = wait_for_offset(run.runtime, target, written, limit, linked=True)

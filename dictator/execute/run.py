@@ -14,6 +14,7 @@ from dictator.execute.commands import (
     replicaof,
     transaction,
 )
+from dictator.lineage import Record
 from dictator.link import NoAnswer, Runtime, ServerError
 from dictator.observation import Instance, Replication
 from dictator.receipt import Receipt
@@ -36,6 +37,8 @@ class Run:
     runtime: Runtime
     settings: Settings
     receipt: Receipt
+    # what the promoted master could not be given yet
+    unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
 
     def roll_back(self) -> str:

@@ -118,7 +118,8 @@ class Window:
             self._leave_fenced(step, error)
         run.warn_unsaved(target, rewrite)
         if isinstance(recorded, ServerError):
-            run.warn(f"{target} serves, and did not write its lineage record: {recorded.text}")
+            # a master with a min-replicas-to-write takes no write before its slaves are there
+            run.unrecorded = step.record
         return rep if rep.master else self._ask_target(step, NoAnswer(f"{target} is no master after its promotion"))
 
     def _ask_target(self, step: Promote, error: NoAnswer) -> Replication:

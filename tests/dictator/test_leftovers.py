@@ -1,12 +1,14 @@
 """The failure catalogue: what other tools, or a dictator that died, have left behind; and what must be left alone."""
 
+import json
 import threading
 from pathlib import Path
 
 import pytest
 import redis
 
-from safe_redis.errors import LostHolder, Refused
+from dictator.lineage import KEY
+from safe_redis.errors import LostHolder, Refused, Unavailable
 from tests.dictator.group import Group, fill
 from tests.dictator.harness import PERSISTENT
 
@@ -50,6 +52,52 @@ def test_keeps_the_operators_own_min_replicas_through_every_switch(group: Group)
     for name in "abc":
         group.servers[name].restart()
     assert [minimum(group, name) for name in "abc"] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
+def test_switches_a_master_that_wants_all_its_slaves_in_time(group: Group, flavour: str) -> None:
+    """Moved under the target, as usual, they would leave the source without a slave, and so without writes."""
+    group.add("a", "b", "c", flavour=flavour, config=PERSISTENT | {MIN: "2", "min-replicas-max-lag": "10"})
+    fill_when_possible(group)
+    for master, others in (("b", "ac"), ("c", "ab")):
+        receipt = group.apply(master, *others, follow_timeout=30)
+        assert (receipt.open, receipt.warnings) == ("", [])
+        group.is_led_by(master, *others)
+        assert json.loads(str(group[master].get(KEY)))["state"] == "served"
+        assert not group.apply(master, *others).changed
+
+
+def test_names_both_numbers_where_too_few_slaves_are_in_time(group: Group) -> None:
+    group.add("a", "b", "c", config=PERSISTENT)
+    group.apply("a", "b", "c", follow_timeout=30)
+    group["a"].config_set(MIN, 3)
+    before = group.state()
+    with pytest.raises(Unavailable, match=rf":{group.servers['a'].port} takes no writes.*{MIN} is 3, and 2 slave"):
+        group.apply("b", "a", "c", follow_timeout=0.5)
+    assert group.state() == before
+
+
+@pytest.mark.parametrize("flavour", ["redis-7.0", "valkey-8.0", "valkey-9.1", "redis-8.2"])
+def test_switches_away_from_a_master_that_is_full(group: Group, flavour: str) -> None:
+    group.add("a", "b", "c", flavour=flavour, config=PERSISTENT)
+    group.apply("a", "b", "c", follow_timeout=30)
+    fill(group["a"], 1000)
+    group["a"].config_set("maxmemory", 1)
+    with pytest.raises(redis.ResponseError, match="maxmemory"):
+        group["a"].set("key", "value")
+    group.apply("b", "a", "c", follow_timeout=30)
+    group.is_led_by("b", "a", "c")
+    assert group.keys("b") == 1001
+
+
+def test_says_why_a_full_master_of_redis_6_can_not_be_switched(group: Group) -> None:
+    group.add("a", "b", flavour="redis-6.2", config=PERSISTENT)
+    group.apply("a", "b", follow_timeout=30)
+    group["a"].config_set("maxmemory", 1)
+    with pytest.raises(Refused, match=rf":{group.servers['a'].port} takes no writes.*, its maxmemory is 1"):
+        group.apply("b", "a")
+    group["a"].config_set("maxmemory", 0)
+    group.is_led_by("a", "b")
 
 
 def fill_when_possible(group: Group) -> None:
