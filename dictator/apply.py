@@ -20,7 +20,7 @@ from dictator.status import describe
 from safe_redis.errors import DocumentError, Refused, Unavailable, Unresolved
 from safe_redis.fairlock import FairLock
 from safe_redis.srv import Resolver
-from safe_redis.topology import Address, Topology
+from safe_redis.topology import Address, Topology, names_one_host
 
 log = logging.getLogger(__name__)
 
@@ -184,11 +184,22 @@ class Dictator:
         return master, found, tuple(slave for slave in slaves if isinstance(slave, Skipped))
 
     def _find(self, address: Address) -> Instance | Skipped:
+        """Where it listens. Several records of one name are refused: one is stale, and may lead to another's data."""
+        name = str(address)
+        if address.is_ip:
+            return Instance(name, address.address, address.port_or_default)
         try:
-            endpoint = self._resolver.endpoint(address)
+            endpoints = self._resolver.endpoints(address.address)
         except Unresolved as error:
-            return Skipped(str(address), str(error))
-        return Instance(str(address), endpoint.host, endpoint.port)
+            return Skipped(name, str(error))
+        found = sorted({(endpoint.host, address.port or endpoint.port) for endpoint in endpoints})
+        if len(found) > 1:
+            places = ", ".join(str(Instance("", host, port)).strip(" ()") for host, port in found)
+            return Skipped(name, f"has {len(found)} SRV records with different addresses: {places}; one is stale")
+        (host, port) = found[0]
+        if not names_one_host(host):
+            return Skipped(name, f"its SRV record leads to {host}, which is not the address of one host")
+        return Instance(name, host, port)
 
     def state(self) -> dict[str, object]:
         """The topology that was applied last, and what its instances say of themselves now."""

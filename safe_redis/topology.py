@@ -83,6 +83,13 @@ def is_ip(text: str) -> bool:
     return _ip(text) is not None
 
 
+def names_one_host(ip: str) -> bool:
+    """Whether an IP address can be one host's: not 0.0.0.0 or ::, which mean any, not multicast, not broadcast."""
+    address = ipaddress.ip_address(ip)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return not (address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255")
+
+
 def is_name(text: str) -> bool:
     """Whether `text` is a DNS name, or a name that registrator makes. The last label must not be a number."""
     labels = text.removesuffix(".").split(".")
@@ -108,6 +115,8 @@ def _check(field: str, instance: Address) -> None:
     if ip is not None:
         if getattr(ip, "scope_id", None):
             raise DocumentError(f"{field}.address {ip}: a scope is valid on one machine only")
+        if not names_one_host(instance.address):
+            raise DocumentError(f"{field}.address {ip} is not the address of one host")
         return
     if not is_name(instance.address):
         raise DocumentError(f"{field}.address {instance.address!r} is neither an IP address nor a DNS name")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safe_redis.errors import DocumentError
-from safe_redis.topology import Address, Topology, parse
+from safe_redis.topology import Address, Topology, names_one_host, parse
 
 
 def document(master: Any, *slaves: Any) -> bytes:
@@ -39,6 +39,12 @@ def test_port_may_be_null() -> None:
 
 
 REFUSED = {
+    "any_address": (document(at("0.0.0.0")), "master.address 0.0.0.0 is not the address of one host"),
+    "any_ipv6_address": (document(at("a"), at("::")), "slaves[0].address :: is not"),
+    "any_address_mapped": (document(at("::ffff:0.0.0.0")), "is not the address of one host"),
+    "multicast": (document(at("224.0.0.1")), "is not the address of one host"),
+    "multicast_ipv6": (document(at("ff02::1")), "is not the address of one host"),
+    "broadcast": (document(at("255.255.255.255")), "is not the address of one host"),
     "nothing": (b"", "not JSON"),
     "no_json": (b"master=a", "not JSON"),
     "two_documents": (document(at("a")) * 2, "not JSON"),
@@ -131,7 +137,7 @@ def test_anything_is_a_topology_or_a_document_error(body: bytes) -> None:
 GOOD = st.lists(
     st.builds(
         at,
-        st.ip_addresses(v=4).map(str)
+        st.ip_addresses(v=4).map(str).filter(names_one_host)
         | st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z][a-z0-9-]{0,20}){0,3}", fullmatch=True),
         st.none() | st.integers(1, 65535),
     ),
