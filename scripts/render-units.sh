@@ -42,6 +42,8 @@ esac
 mkdir -p "$directory"
 [ "$(cd "$directory" && pwd -P)" != "$(cd "$units" && pwd -P)" ] || die "$directory is where the units of redis-1 are"
 for unit in "$units"/redis-1-*.service; do
+    # one on each host is enough for all clusters
+    [ "${unit##*/}" != redis-1-registrar.service ] || continue
     sed -e "s/^MachineMetadata=.*/MachineMetadata=$metadata/" -e "/^MachineMetadata=/!s/redis-1/$name/g" "$unit" \
         >"$directory/$name${unit##*/redis-1}"
 done

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # the folder to run in, and the module's name there
 PURE = {
     "safe_redis/topology.py": (ROOT, "safe_redis.topology"),
+    "registrar/records.py": (ROOT, "registrar.records"),
     "dnsd/records.py": (ROOT, "dnsd.records"),
     "dictator/plan.py": (ROOT, "dictator.plan"),
     "dictator/replies.py": (ROOT, "dictator.replies"),

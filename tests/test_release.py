@@ -15,7 +15,7 @@ from safe_redis import __version__
 from sandbox.process import ROOT
 
 PACKAGES = ("safe_redis", "dictator", "dnsd", "topology_observer", "redis_counter")
-PROGRAMS = ("redis-counter", "safe-redis-dictator", "safe-redis-dnsd", "safe-redis-observer")
+PROGRAMS = ("redis-counter", "safe-redis-dictator", "safe-redis-dnsd", "safe-redis-observer", "safe-redis-registrar")
 
 
 def run(*argv: str | Path, cwd: Path = ROOT, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -114,7 +114,9 @@ def test_every_program_is_installed(core: Path) -> None:
     assert {path.name for path in core.iterdir()} >= set(PROGRAMS)
 
 
-@pytest.mark.parametrize("program", ["safe-redis-dictator", "safe-redis-dnsd", "safe-redis-observer"])
+@pytest.mark.parametrize(
+    "program", ["safe-redis-dictator", "safe-redis-dnsd", "safe-redis-observer", "safe-redis-registrar"]
+)
 def test_a_program_checks_its_settings(program: str) -> None:
     # of the tests' own environment, which has all extras
     done = run(Path(sys.executable).parent / program, PORT="none", ETCD_TIMEOUT="none", NOTIFIES="http://x/")

@@ -8,6 +8,7 @@ import pytest
 
 import dictator.settings
 import dnsd.settings
+import registrar.settings
 import topology_observer.settings
 from redis_counter import counter
 from sandbox.process import ROOT
@@ -16,6 +17,7 @@ PROGRAMS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "dictator": (dictator.settings.Settings,),
     "dnsd": (dnsd.settings.Settings, dnsd.settings.StoreSettings),
     "observer": (topology_observer.settings.Settings, topology_observer.settings.StoreSettings),
+    "registrar": (registrar.settings.Settings, registrar.settings.StoreSettings),
     "redis-counter": (counter.Settings,),
 }
 ROW = re.compile(r"^\| `([A-Z0-9_]+)` \| (.*?) ?\| .+ \|$", re.MULTILINE)

@@ -1,6 +1,8 @@
 """What can be said of the units without running them: systemd's own check, fleet's rules, and ours."""
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,13 +11,15 @@ import pytest
 
 import dictator.settings
 import dnsd.settings
+import registrar.settings
 import topology_observer.settings as observer
 from safe_redis import __version__
+from sandbox.etcd import EtcdServer
 from sandbox.process import ROOT
 from tests.units import fleet
 
 UNITS = {path.stem.removeprefix("redis-1-"): path for path in sorted((ROOT / "units").iterdir())}
-GLOBAL = {"node", "node-config", "node-data"}
+GLOBAL = {"node", "node-config", "node-data", "registrar"}
 VOLUMES = {"node-config", "node-data"}
 PUBLISHED = {"node", "dictator", "dnsd"}
 
@@ -137,7 +141,8 @@ def test_fleet_writes_the_same_options_to_the_host(name: str) -> None:
 
 @each_unit
 def test_is_for_the_hosts_of_the_cluster(name: str) -> None:
-    assert value(name, "MachineMetadata") == "hosts=redis-1"
+    more = ["registrar=redis-1"] if name == "registrar" else []
+    assert values(name, "MachineMetadata") == ["hosts=redis-1", *more]
     assert values(name, "Global") == (["true"] if name in GLOBAL else [])
 
 
@@ -180,8 +185,8 @@ def test_commands_are_named_by_their_paths(name: str) -> None:
 
 @each_unit
 def test_pulls_its_image_if_it_can(name: str) -> None:
-    variable = "NODE_IMAGE" if name in GLOBAL else f"{name.upper().replace('-', '_')}_IMAGE"
-    image = "node" if name in GLOBAL else name
+    variable = "NODE_IMAGE" if name.startswith("node") else f"{name.upper().replace('-', '_')}_IMAGE"
+    image = "node" if name.startswith("node") else name
     assert f"{variable}=safe-redis/{image}:{__version__}" in values(name, "Environment")
     pulls = [command for command in values(name, "ExecStartPre") if "docker pull" in command]
     # the node's has been pulled by its volumes' units
@@ -213,12 +218,17 @@ def test_is_published_and_registered_under_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
-def test_writes_the_trigger_once_it_runs(name: str) -> None:
-    assert "/v2/keys/config/redis-1/topology-trigger" in value(name, "ExecStartPost")
-
-
-def test_all_units_write_the_trigger_in_the_same_way() -> None:
-    assert len({value(name, "ExecStartPost") for name in PUBLISHED}) == 1
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_writes_the_trigger_once_it_runs(name: str, api: str, tmp_path: Path) -> None:
+    (shell, option, script) = shlex.split(value(name, "ExecStartPost").replace("$$", "$"))
+    for specifier, text in {"%p": f"redis-1-{name}", "%H": "core-01", "%%": "%"}.items():
+        script = script.replace(specifier, text)
+    with EtcdServer(tmp_path / "etcd", api=api) as etcd:
+        env = {"PATH": os.environ["PATH"], "MAINPID": str(os.getpid()), "ETCD_PEERS": etcd.url, "ETCD_API": api}
+        subprocess.run([shell, option, script], env=env, check=True, timeout=60)
+        written = etcd.keys.get("/config/redis-1/topology-trigger")
+    assert written is not None
+    assert re.fullmatch(rf"redis-1-{name} on core-01 \d{{4}}-\d\d-\d\dT[\d:]+Z", written)
 
 
 @pytest.mark.parametrize("name", sorted(set(UNITS) - PUBLISHED))
@@ -231,6 +241,10 @@ def test_writes_no_trigger_where_nothing_is_new(name: str) -> None:
     [
         ("dictator", ("cluster", *dictator.settings.Settings.__struct_fields__)),
         ("dnsd", dnsd.settings.Settings.__struct_fields__ + dnsd.settings.StoreSettings.__struct_fields__),
+        (
+            "registrar",
+            registrar.settings.Settings.__struct_fields__ + registrar.settings.StoreSettings.__struct_fields__,
+        ),
         (
             "topology-observer",
             observer.Settings.__struct_fields__ + observer.StoreSettings.__struct_fields__,

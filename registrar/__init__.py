@@ -1,0 +1,1 @@
+"""Writes a record into etcd for each published port of the containers on this host."""

@@ -1,0 +1,94 @@
+"""What Docker says of this host's containers: those that run, and when that may have changed."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import docker
+import requests
+from docker.errors import DockerException, NotFound
+
+from registrar.records import Container, Port
+from registrar.settings import Settings
+from safe_redis.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+FAILURES = (DockerException, requests.RequestException)
+# how long one request for events lasts, in seconds, and the pause after one that failed
+EVENTS_LAST = 30
+RETRY = 1.0
+# Of all that happens to a container, what can change its records
+EVENTS = ["start", "die", "stop", "pause", "unpause", "rename", "destroy"]
+
+
+class DockerUnavailable(Unavailable):
+    """The Docker engine can't be reached, or answered with an error."""
+
+
+class Docker:
+    """The Docker engine of this host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._host = settings.docker_host
+        # the version is asked for at each request: Docker may come up after us
+        self._client = docker.DockerClient(settings.docker_host, version="1.24", timeout=settings.docker_timeout)
+
+    def running(self) -> tuple[Container, ...]:
+        """The containers that run; DockerUnavailable where Docker doesn't say."""
+        try:
+            ids = [entry["Id"] for entry in self._client.api.containers()]
+            return tuple(container for id_ in ids if (container := self._inspect(id_)))
+        except FAILURES as error:
+            raise DockerUnavailable(f"Docker at {self._host}: {error}") from None
+
+    def follow(self, changed: threading.Event) -> None:
+        """Sets `changed` when a container has started or ended. Never returns; run it in a daemon thread.
+
+        An event sets it once more than needed rather than once too few: requests overlap.
+        """
+        since = int(time.time())
+        while True:
+            until = int(time.time()) + EVENTS_LAST
+            try:
+                filters = {"type": "container", "event": EVENTS}
+                for _ in self._client.events(since=since, until=until, filters=filters):
+                    changed.set()
+                since = until
+                continue
+            except FAILURES as error:
+                log.warning("failed to follow the events of Docker at %s: %s", self._host, error)
+            except Exception:
+                log.exception("failed to follow Docker's events")
+            time.sleep(RETRY)
+            changed.set()
+
+    def _inspect(self, id_: str) -> Container | None:
+        try:
+            container = self._client.api.inspect_container(id_)
+        except NotFound:  # it has ended since it was listed
+            return None
+        return parse(container) if container["State"]["Running"] else None
+
+
+def parse(inspected: dict[str, Any]) -> Container:
+    """A container as `docker inspect` shows it."""
+    config = inspected["Config"]
+    variables = [tuple(line.partition("=")[::2]) for line in config.get("Env") or ()]
+    variables += (config.get("Labels") or {}).items()
+    return Container(
+        name=inspected["Name"].lstrip("/"),
+        image=config["Image"],
+        variables=tuple(variables),
+        ports=tuple(_ports(inspected["NetworkSettings"].get("Ports") or {})),
+    )
+
+
+def _ports(published: dict[str, list[dict[str, str]] | None]) -> list[Port]:
+    ports = []
+    for exposed, bindings in sorted(published.items()):
+        number, _, protocol = exposed.partition("/")
+        if bindings:  # several where it is published for IPv4 and IPv6
+            ports.append(Port(int(number), protocol, int(bindings[0]["HostPort"])))
+    return ports
