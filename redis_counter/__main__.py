@@ -1,15 +1,16 @@
-"""Proves that no write was lost: `python redis-counter`, set by the environment (see Settings in counter.py).
+"""Proves that no write was lost: `redis-counter`, set by environment variables (`redis-counter --help`).
 
 Exit status: 0 with nothing missing and no phantom, 1 otherwise or when it couldn't tell, 2 for a bad setting.
 """
 
+import argparse
 import os
 import signal
 import sys
 
 from tqdm import tqdm
 
-from redis_counter.counter import Crew, Settings, WriterDiedError, Written, clear, compare, master_of
+from redis_counter.counter import Settings, WriterDiedError, WriterPool, Written, clear, compare, master_of
 from redis_counter.master import NoMasterError
 from redis_counter.tally import Tally
 from safe_redis import logs, settings
@@ -20,8 +21,35 @@ SHOWN = 10
 """How many of the missing values and of the phantoms are named."""
 
 
+HELP = """\
+Writes unique values to the redis master that DNS names, then counts how many are missing. It ends with
+
+  ack'd: 9972 (0 missing) err'd: 28 (0 phantom)
+
+missing: acknowledged, but not in the list. phantom: refused, but in the list. Exit status 0 if there are none
+of either, 1 otherwise, 2 for a bad setting. It is set by environment variables:
+
+  NAMESERVERS        name servers' IP addresses (those of /etc/resolv.conf)
+  NAMESERVERS_PORT   their port (53)
+  COUNTER_SERVICE    SRV name of the master (master.redis-1.docker)
+  COUNTER_COUNT      writes in all (10000)
+  COUNTER_WRITERS    writers at a time, each in a process (1)
+  COUNTER_INTERVAL   ms between two writes of a writer (1)
+  COUNTER_KEY        the list to write to (debug:counter:stack)
+  COUNTER_CLEAR      1 to empty the list first
+  COUNTER_CLIENT     safe: safe_redis.client, which sends again what was not executed;
+                     plain: one connection, opened anew after every error (safe)
+  COUNTER_PATIENCE   seconds without a master after which it gives up (60)
+  LOG_LEVEL          DEBUG, INFO, WARNING or ERROR (INFO)
+  LOG_FORMAT         text or json (text)
+"""
+
+
 def main() -> int:
-    """Read the settings, write, compare, tell."""
+    """Read the settings, write, compare, report."""
+    parser = argparse.ArgumentParser("redis-counter", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.description = HELP
+    parser.parse_args()
     try:
         chosen = settings.read(Settings, os.environ)
         master_of(chosen)
@@ -29,7 +57,7 @@ def main() -> int:
         print(f"redis-counter: {error}", file=sys.stderr)
         return 2
     logs.configure(chosen)
-    for ending in ENDINGS:  # as the first process of a container it would outlive both, had it no handler
+    for ending in ENDINGS:  # the first process of a container ignores both unless it has a handler
         signal.signal(ending, lambda number, _: sys.exit(128 + number))
     try:
         return _count(chosen)
@@ -45,28 +73,28 @@ def _count(chosen: Settings) -> int:
     written = _write(chosen)
     _ask_for_enter("to compare")
     result = compare(chosen, written)
-    _tell(chosen, written, result)
+    _report(chosen, written, result)
     complete = written.attempts == chosen.counter_count
     return 0 if result.lossless and complete else 1
 
 
 def _write(chosen: Settings) -> Written:
-    crew = Crew(chosen)
-    before = {ending: signal.signal(ending, lambda *_: crew.stop()) for ending in ENDINGS}
-    # disable=None: no bar unless stderr is a terminal. Its monitor would be a thread, and the crew forks.
+    pool = WriterPool(chosen)
+    before = {ending: signal.signal(ending, lambda *_: pool.stop()) for ending in ENDINGS}
+    # disable=None: no bar unless stderr is a terminal. Its monitor would be a thread, and the pool forks.
     tqdm.monitor_interval = 0
     with tqdm(total=chosen.counter_count, unit=" writes", disable=None) as bar:
 
         def progress(total: int) -> None:
             bar.update(total - bar.n)
 
-        written = crew.run(progress)
+        written = pool.run(progress)
     for ending, handler in before.items():
         signal.signal(ending, handler)
     return written
 
 
-def _tell(chosen: Settings, written: Written, result: Tally) -> None:
+def _report(chosen: Settings, written: Written, result: Tally) -> None:
     for what, values in (("missing", result.missing), ("phantom", result.phantom), ("duplicate", result.duplicates)):
         for value in values[:SHOWN]:
             print(f"{what}: {value}", file=sys.stderr)

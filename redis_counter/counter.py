@@ -1,4 +1,4 @@
-"""Runs the writers, each a process, and compares what they were told with what the final master holds.
+"""Runs the writers, each in a process, and compares their outcomes with what the final master holds.
 
 Processes, because one Python thread at a time would be no match for a redis server.
 """
@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from redis_counter.master import Master, NoMasterError, ask
+from redis_counter.senders import ClientSender, PlainSender
 from redis_counter.stored import read
 from redis_counter.tally import Tally, join, tally
-from redis_counter.writer import Report, Writer
+from redis_counter.writer import Report, Sender, Writer
 from safe_redis.logs import LogSettings
 from safe_redis.srv import Resolver
 
@@ -41,6 +42,7 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     counter_clear: bool = False
     counter_writers: Annotated[int, Meta(ge=1, le=1000)] = 1
     counter_patience: Annotated[float, Meta(gt=0)] = 60.0
+    counter_client: Literal["safe", "plain"] = "safe"
 
 
 class WriterDiedError(Exception):
@@ -56,7 +58,7 @@ class Written:
 
     @property
     def attempts(self) -> int:
-        """Writes that were sent."""
+        """Writes that were tried."""
         return sum(report.outcomes.attempts for report in self.reports)
 
     @property
@@ -81,13 +83,26 @@ def master_of(settings: Settings) -> Master:
     return Master(resolver, settings.counter_service, settings.counter_patience)
 
 
+def sender(settings: Settings, stopped: Callable[[], bool]) -> Sender:
+    """A connection of its own for each writer, the way that COUNTER_CLIENT says."""
+    if settings.counter_client == "plain":
+        return PlainSender(master_of(settings), settings.counter_key, stopped)
+    return ClientSender(
+        settings.nameservers,
+        settings.nameservers_port,
+        settings.counter_service,
+        settings.counter_key,
+        settings.counter_patience,
+    )
+
+
 def clear(settings: Settings) -> None:
     """Empty the list."""
     master_of(settings).attempt(lambda connection: ask(connection, "DEL", settings.counter_key))
 
 
-class Crew:
-    """The writers' processes. They end when told to, when done, or when this process has gone."""
+class WriterPool:
+    """The writers' processes. They end when they are done or stopped, or when this process has gone."""
 
     def __init__(self, settings: Settings) -> None:
         self._context = mp.get_context("fork")
@@ -97,7 +112,7 @@ class Crew:
         self._writers: dict[Pipe, BaseProcess] = {}
 
     def stop(self) -> None:
-        """Ask all writers to end after the write that they are at."""
+        """Ask all writers to end after their current write."""
         self._stop.value = True
 
     def run(self, progress: Progress) -> Written:
@@ -135,7 +150,7 @@ class Crew:
 
     def _write(self, number: int, sending: Pipe, parent: int) -> None:
         """In the writer's own process."""
-        for ending in (signal.SIGINT, signal.SIGTERM):  # meant for all: the parent tells us
+        for ending in (signal.SIGINT, signal.SIGTERM):  # these go to the whole group; the parent decides
             signal.signal(ending, signal.SIG_IGN)
 
         def stopped() -> bool:
@@ -147,7 +162,7 @@ class Crew:
         settings = self._settings
         count, rest = divmod(settings.counter_count, settings.counter_writers)
         interval = settings.counter_interval / 1000
-        writer = Writer(master_of(settings), settings.counter_key, interval, stopped, wrote)
+        writer = Writer(sender(settings, stopped), interval, stopped, wrote, settings.counter_patience)
         sending.send(writer.run(count + (number < rest)))
 
 
@@ -157,4 +172,4 @@ def compare(settings: Settings, written: Written) -> Tally:
     return tally(join(report.outcomes for report in written.reports), held)
 
 
-__all__ = ["Crew", "NoMasterError", "Settings", "WriterDiedError", "Written", "clear", "compare"]
+__all__ = ["NoMasterError", "Settings", "WriterDiedError", "WriterPool", "Written", "clear", "compare"]

@@ -1,7 +1,7 @@
-"""Compares what writers were told with what the list holds. Pure: no I/O, no clock.
+"""Compares the outcomes of all writes with what the list holds. Pure: no I/O, no clock.
 
-An acknowledged write must be in the list (else it is missing), a refused one must not (else it is a phantom). A write
-whose answer never came may be in it or not: both are right, so those are counted by themselves.
+An acknowledged write must be in the list, or else it is missing. A refused one must not, or else it is a phantom. A
+write without an answer may be in it or not; those are counted apart.
 """
 
 from collections import Counter

@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from dictator.apply import Dictator
 from dictator.settings import Settings
 from redis_counter.master import connect, pause_after
+from redis_counter.senders import PlainSender
 from redis_counter.writer import Writer
 from safe_redis.errors import TopologyError
 from safe_redis.logs import LogSettings, configure
@@ -86,7 +87,8 @@ def write(job: Mapping[str, Any], stop: threading.Event) -> Result:
     """Writes as the counter does until it is told to stop."""
     known = Known([(host, port) for host, port in job["addresses"]])
     # the stand-in has all that a writer uses of a master
-    report = Writer(known, job["key"], job["interval"], stop.is_set, lambda: None).run(10**9)  # type: ignore[arg-type]
+    sender = PlainSender(known, job["key"], stop.is_set)  # type: ignore[arg-type]
+    report = Writer(sender, job["interval"], stop.is_set, lambda: None).run(10**9)
     outcomes = report.outcomes
     return {
         "acked": outcomes.acked,
