@@ -1,7 +1,7 @@
-"""Measures the system side by side with what a user would pick instead, on real servers of this machine.
+"""Benchmarks: the system side by side with its alternatives, on real servers on this machine.
 
-Each script runs by itself: `python -m bench.switchover --help`. A Python that lacks the project's packages hands over
-to the one in .venv.
+Each is a module to run: `python -m bench.switchover --help`. If the running Python lacks the project's packages, the one
+in .venv is started instead.
 """
 
 import importlib.util

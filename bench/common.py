@@ -1,4 +1,4 @@
-"""What the scripts share: their options, where they keep their files, and how they end."""
+"""What the scripts share: options, the directory for files, and the output at the end."""
 
 import argparse
 import json
@@ -26,7 +26,7 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 @contextmanager
 def directory(given: Path | None) -> Iterator[Path]:
-    """Where the servers keep their files: all of one run on one disk."""
+    """The directory for the servers' files, a temporary one unless it is given."""
     if given is not None:
         given.mkdir(parents=True, exist_ok=True)
         yield given
@@ -36,7 +36,7 @@ def directory(given: Path | None) -> Iterator[Path]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on: the date, the machine and its load when asked."""
+    """What the figures depend on: the date, the machine, and its load now."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cores": len(os.sched_getaffinity(0)),
@@ -55,12 +55,12 @@ def _cpu() -> str:
 
 
 def say(text: str) -> None:
-    """Progress, apart from the result."""
+    """Report progress, on stderr: the result goes to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
 def finish(result: Mapping[str, Any], ratios: Mapping[str, float], path: Path | None) -> None:
-    """Write the JSON if it is wanted; the machine, and as the last line the ratios."""
+    """Write the JSON file if `path` is given; print the machine and, as the last line, the ratios."""
     where = machine()
     if path is not None:
         document = {"machine": where, "ratios": dict(ratios), **result}

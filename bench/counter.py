@@ -1,7 +1,7 @@
-"""How hard the counter can press a cluster: its own speed against redis-benchmark's, with as many connections.
+"""How fast redis-counter writes, compared with redis-benchmark on as many connections.
 
-Both push values of 36 bytes onto a list of one real instance, unpipelined: each connection waits for its answer. They
-take turns, on an empty list each time; writes a second, medians.
+Both push values of 36 bytes onto a list of one instance, without pipelining: each connection waits for its answer. They
+take turns, each time on an empty list. The figures are medians, in writes per second.
 """
 
 import csv
@@ -24,11 +24,11 @@ VALUE = 36
 
 
 class BenchmarkError(Exception):
-    """A program didn't say how fast it was; the message holds what it said instead."""
+    """A program didn't report its speed; the message includes its output."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run both in turns, print the table."""
+    """Run both in turns and print the table."""
     parser = common.options(__doc__)
     parser.add_argument("--count", type=int, default=200_000, help="writes of each run (200000)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each (5)")
@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                     speeds.setdefault((name, connections), []).append(speed)
                     with server.client() as client:
                         client.flushall()
-    print(figures.table(HEADS, [_row(each, speeds) for each in chosen.connections]))
-    ratios = {f"counter/redis-benchmark w{each}": _ratio(each, speeds) for each in chosen.connections}
-    told = {f"{name} {connections}": found for (name, connections), found in speeds.items()}
-    common.finish({"writes a second": told}, ratios, chosen.json)
+    print(figures.table(HEADS, [_row(connections, speeds) for connections in chosen.connections]))
+    ratios = {f"counter/redis-benchmark w{count}": _ratio(count, speeds) for count in chosen.connections}
+    measured = {f"{name} {connections}": values for (name, connections), values in speeds.items()}
+    common.finish({"writes a second": measured}, ratios, chosen.json)
     return 0
 
 
@@ -68,21 +68,21 @@ def _counter(dns_port: int, writers: int, count: int) -> float:
         "COUNTER_INTERVAL": "0",
         "COUNTER_CLIENT": "plain",
     }
-    said = _output([sys.executable, "redis-counter"], os.environ | env)
-    found = re.search(r"\((\d+) a second\)", said)
-    if found is None or "(0 missing)" not in said:
-        raise BenchmarkError(f"redis-counter said {said!r}")
-    return float(found[1])
+    output = _output([sys.executable, "redis-counter"], os.environ | env)
+    speed = re.search(r"\((\d+) a second\)", output)
+    if speed is None or "(0 missing)" not in output:
+        raise BenchmarkError(f"redis-counter printed {output!r}")
+    return float(speed[1])
 
 
 def _benchmark(server: RedisServer, connections: int, count: int) -> float:
     where = ["-h", server.host, "-p", str(server.port)]
     what = ["-t", "rpush", "-c", str(connections), "-n", str(count), "-d", str(VALUE), "-P", "1", "--csv"]
-    said = _output(["redis-benchmark", *where, *what], os.environ)
-    for row in csv.reader(io.StringIO(said)):
+    output = _output(["redis-benchmark", *where, *what], os.environ)
+    for row in csv.reader(io.StringIO(output)):
         if row and row[0].startswith("RPUSH"):
             return float(row[1])
-    raise BenchmarkError(f"redis-benchmark said {said!r}")
+    raise BenchmarkError(f"redis-benchmark printed {output!r}")
 
 
 def _output(argv: Sequence[str], env: os._Environ[str] | dict[str, str]) -> str:

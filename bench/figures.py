@@ -1,6 +1,6 @@
 """Medians, tables and ratios. Pure: no I/O, no clock.
 
-Durations are in ms throughout. A percentile is one of the measured values (nearest rank), never one in between.
+Durations are in ms throughout. A percentile is always a measured value (nearest rank).
 """
 
 import math
@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one; nan where there is none."""
+    """The median; nan if there are no values."""
     return statistics.median(values) if values else math.nan
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that is at least as large as `percent` of all; nan where there is none."""
+    """The smallest value that is at least as large as `percent` of all; nan if there are no values."""
     if not values:
         return math.nan
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def shown(value: object) -> str:
-    """A cell's text: figures with three significant digits or so."""
+    """The text of a cell; figures have about three significant digits."""
     if not isinstance(value, float):
         return str(value)
     if math.isnan(value):
@@ -30,7 +30,7 @@ def shown(value: object) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table whose columns line up: the first to the left, the others to the right."""
+    """A Markdown table with aligned columns: the first to the left, the others to the right."""
     cells = [list(heads), *([shown(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     rule = [("-" * width if column == 0 else "-" * (width - 1) + ":") for column, width in enumerate(widths)]

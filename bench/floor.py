@@ -1,4 +1,4 @@
-"""What no program can do without: the same commands over open sockets, without a service and without a check."""
+"""The lower bound: the dictator's commands sent over open sockets, without a service and without checks."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from bench.cells import HOST, SETTLED, Cell
 from bench.resp import Command, Connection
 from sandbox.process import wait_until
 
-# the floor asks each instance so many times first: after the steps before its pause, the dictator finds them awake, too
+# how often each instance is asked first: the dictator's steps before the pause keep the instances awake, too
 WARMED = 20
 OBSERVED: tuple[Command, ...] = tuple(
     ("INFO", section) for section in ("server", "replication", "keyspace", "persistence", "cluster")
@@ -14,13 +14,13 @@ OBSERVED: tuple[Command, ...] = tuple(
 
 
 class Floor(Cell):
-    """The bare handover: pause, drain, fence, drain, promote, release. Its slaves follow afterwards, unwatched."""
+    """The bare handover: pause, drain, fence, drain, promote, release. The slaves are moved afterwards, without waiting."""
 
     name = "floor"
     repeats = 5
 
     def switch(self, new: int) -> None:
-        """As the class says."""
+        """Do the bare handover."""
         for _ in range(WARMED):
             for link in self.links:
                 link.info()
@@ -29,7 +29,7 @@ class Floor(Cell):
         self.master = new
 
     def hand_over(self, new: int) -> None:
-        """Roles go to disk at both, as the dictator has them before a client can write."""
+        """Move the role. Both instances write it to disk, as they do for the dictator."""
         old, target = self.links[self.master], self.links[new]
         _, info = old.send(("CLIENT", "PAUSE", 2000, "WRITE"), ("INFO", "replication"))
         _drain(target, info)
@@ -44,15 +44,15 @@ class Floor(Cell):
 
 
 class Bare(Floor):
-    """The whole switch with as many slaves as there are: a look at each, all moved, the handover, all linked again.
+    """The whole switchover with all slaves: observe them, move them, hand over, and wait until all are linked again.
 
-    Each group of commands goes out to all instances before the first answer is read.
+    Each group of commands is sent to all instances before the first answer is read.
     """
 
     name = "bare"
 
     def switch(self, new: int) -> None:
-        """As the class says."""
+        """Do the whole switchover."""
         others = self._others(new)
         _all(self.links, *OBSERVED)
         _all(others, ("REPLICAOF", "0.0.0.0", 0), ("INFO", "replication"))

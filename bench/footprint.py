@@ -1,9 +1,9 @@
-"""What the three services take: memory, time to start, and CPU while nothing happens.
+"""The footprint of the three services: memory, time to start, and CPU time while idle.
 
-In a running cluster with three nodes whose topology has been applied. PSS: the memory of all the service's processes,
-what several of them share counted in parts. start: from the start of the process until it answers /healthz (the
-observer, which listens nowhere: until its log says that it has begun). idle CPU: user and system time, in percent of a
-core, while only records are refreshed and the trigger is watched.
+They run in a cluster of three nodes whose topology has been applied. PSS: the memory of a service's processes; shared
+memory is divided among those that share it. start: from the start of the process until it answers /healthz; the
+observer, which listens on no port, until its first line in the log. idle CPU: user and system time, in percent of a
+core, while records are refreshed and the trigger is watched.
 """
 
 import os
@@ -19,13 +19,13 @@ from sandbox.process import Process, wait_until
 
 HEADS = ("service", "processes", "PSS MB", "start ms", "starts", "idle CPU %")
 TICKS = os.sysconf("SC_CLK_TCK")
-LOOKS = 0.002
+POLL = 0.002
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print the table."""
+    """Measure, and print the table."""
     parser = common.options(__doc__)
-    parser.add_argument("--idle", type=float, default=30, help="seconds of doing nothing (30)")
+    parser.add_argument("--idle", type=float, default=30, help="seconds to idle (30)")
     parser.add_argument("--starts", type=int, default=10, help="starts of each service (10)")
     chosen = parser.parse_args(argv)
     idle, starts = (10, 3) if chosen.quick else (chosen.idle, chosen.starts)
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         services = _footprints(_processes(cluster), idle)
         for service in services:
             service["starts"] = _starts(cluster, service["service"], starts)
-    print(figures.table(HEADS, [_row(each) for each in services]))
+    print(figures.table(HEADS, [_row(service) for service in services]))
     common.finish({"services": services}, _ratios(services), chosen.json)
     return 0
 
@@ -52,7 +52,7 @@ def _processes(cluster: Cluster) -> dict[str, Process]:
 def _footprints(processes: dict[str, Process], idle: float) -> list[dict[str, Any]]:
     pids = {name: _tree(process.pid) for name, process in processes.items()}
     before, started = {name: sum(map(_cpu, mine)) for name, mine in pids.items()}, time.monotonic()
-    common.say(f"idles for {idle:g} s")
+    common.say(f"idling for {idle:g} s")
     time.sleep(idle)
     passed = time.monotonic() - started
     return [
@@ -69,19 +69,19 @@ def _footprints(processes: dict[str, Process], idle: float) -> list[dict[str, An
 def _tree(pid: int) -> list[int]:
     """The process and all its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return [pid, *(each for child in children for each in _tree(int(child)))]
+    return [pid, *(descendant for child in children for descendant in _tree(int(child)))]
 
 
 def _pss(pid: int) -> float:
-    """In MB."""
+    """The proportional set size of a process in MB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1000 * 1.024
-    raise RuntimeError(f"the kernel says nothing of the memory of process {pid}")
+    raise RuntimeError(f"/proc/{pid}/smaps_rollup has no line for Pss")
 
 
 def _cpu(pid: int) -> float:
-    """Seconds of user and system time so far."""
+    """The user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
@@ -93,7 +93,7 @@ def _starts(cluster: Cluster, name: str, count: int) -> list[float]:
             for _ in range(count)
         ]
     service = cluster.dictator if name == "dictator" else cluster.dnsd
-    # the process alone: its unit would also be given a new port and be registered anew
+    # only the process: starting the unit would also give it a new port and register it again
     return [_start(service.process.stop, service.process.start, service.answers) for _ in range(count)]
 
 
@@ -101,7 +101,7 @@ def _start(stop: Callable[[], None], start: Callable[[], None], answers: Callabl
     stop()
     started = time.perf_counter()
     start()
-    wait_until(answers, "the service answers", 20, LOOKS)
+    wait_until(answers, "the service answers", 20, POLL)
     return (time.perf_counter() - started) * 1000
 
 
@@ -119,9 +119,9 @@ def _row(service: dict[str, Any]) -> list[object]:
 
 def _ratios(services: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {
-        "PSS MB together": sum(each["pss"] for each in services),
-        "slowest start ms": max(figures.median(each["starts"]) for each in services),
-        "most idle CPU %": max(each["idle"] for each in services),
+        "PSS MB together": sum(service["pss"] for service in services),
+        "slowest start ms": max(figures.median(service["starts"]) for service in services),
+        "most idle CPU %": max(service["idle"] for service in services),
     }
 
 

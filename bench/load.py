@@ -1,4 +1,4 @@
-"""Runs the writers' process around a switch, and says what the clients lived through."""
+"""Runs the writers' process around a switchover, and judges what the clients experienced."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the writers are to do: places are those in `instances`; seconds between an ack and the next write."""
+    """What the writers do: `old` and `next` are indexes of `instances`; `interval` is in seconds, after each ack."""
 
     instances: tuple[Address, ...]
     old: int
@@ -27,16 +27,16 @@ class Order:
     interval: float = 0.0
 
     def json(self) -> str:
-        """As bench.writers reads it."""
+        """The order as bench.writers reads it."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
 
 LONGEST = 60.0
-"""Seconds after which a load has gone wrong: writers that hang are killed, and whoever waits for them fails."""
+"""Seconds after which the writers are killed; wait() then fails."""
 
 
 class Load:
-    """The writers, while the block runs. `report` is filled at its end."""
+    """Runs the writers for the duration of a `with` block. `report` is set at its end."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -55,10 +55,10 @@ class Load:
         return self
 
     def wait(self, word: str) -> None:
-        """Until the writers say it: `writing` once all have an ack, `moved` once the new master has acknowledged."""
-        said = self._line()
-        if said != word:
-            raise RuntimeError(f"the writers said {said!r}, expected {word!r}")
+        """Wait for a line of the writers: `writing` when all have an ack, `moved` when the new master has acknowledged."""
+        line = self._line()
+        if line != word:
+            raise RuntimeError(f"the writers printed {line!r}, expected {word!r}")
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
@@ -76,15 +76,15 @@ class Load:
 
 
 def judged(report: dict[str, Any], stored: Iterable[str]) -> Tally:
-    """What is missing and what is a phantom, by the counter's own comparison."""
+    """What is missing and what is a phantom, by redis-counter's comparison."""
     acked = tuple(value for _, _, value in report["acks"])
     return tally(Outcomes(acked, tuple(report["refused"]), tuple(report["unknown"])), stored)
 
 
 def window(report: dict[str, Any], new: int, missing: Sequence[str]) -> float:
-    """Milliseconds from the last ack before the switch that survived to the first ack of the new master, by any writer.
+    """Milliseconds from the last ack before the switchover to the first ack of the new master, over all writers.
 
-    Acks of the old master that were lost don't count as service: what they say isn't so.
+    Acks of the old master for writes that were lost don't count.
     """
     lost = set(missing)
     first = min(at for at, place, _ in report["acks"] if place == new)

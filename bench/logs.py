@@ -1,4 +1,4 @@
-"""Reads the services' JSON logs: when each said what, and how long it took by its own account. Pure but for `since`."""
+"""Reads the services' JSON logs: what was logged when, and the durations given there. Pure except for `since`."""
 
 import json
 import re
@@ -11,7 +11,7 @@ TOOK = re.compile(r"[ (:](\d+\.\d+) ms")
 
 
 class Line(NamedTuple):
-    """A message, its Unix time in seconds, and the ms that it says it took (0 where it doesn't)."""
+    """A message, its Unix time in seconds, and the duration that it gives in ms (0 if it gives none)."""
 
     at: float
     text: str
@@ -19,16 +19,16 @@ class Line(NamedTuple):
 
     @property
     def began(self) -> float:
-        """The Unix time at which what it tells of began."""
+        """The Unix time at which the logged action began."""
         return self.at - self.ms / 1000
 
 
 class NotLoggedError(Exception):
-    """A line that has to be there is not; the message says which."""
+    """An expected line is missing; the message says which."""
 
 
 def since(log: Path, offset: int) -> tuple[Line, ...]:
-    """The lines from that place of the file on."""
+    """The lines from the offset (bytes) on."""
     with log.open("rb") as file:
         file.seek(offset)
         return tuple(_lines(file.read().decode().splitlines()))
@@ -38,14 +38,14 @@ def _lines(texts: Sequence[str]) -> Iterator[Line]:
     for text in texts:
         if not text.startswith("{"):
             continue
-        told = json.loads(text)
-        found = TOOK.search(told["message"])
-        at = datetime.fromisoformat(told["time"]).timestamp()
-        yield Line(at, told["message"], float(found[1]) if found else 0.0)
+        entry = json.loads(text)
+        duration = TOOK.search(entry["message"])
+        at = datetime.fromisoformat(entry["time"]).timestamp()
+        yield Line(at, entry["message"], float(duration[1]) if duration else 0.0)
 
 
 def first(lines: Sequence[Line], start: str) -> Line:
-    """The first line that starts so."""
+    """The first line that starts with `start`."""
     for line in lines:
         if line.text.startswith(start):
             return line
@@ -53,5 +53,5 @@ def first(lines: Sequence[Line], start: str) -> Line:
 
 
 def took(lines: Sequence[Line], *starts: str) -> float:
-    """The ms of all lines that start so, together."""
+    """The total duration in ms of all lines that start with one of `starts`."""
     return sum(line.ms for line in lines if line.text.startswith(starts))

@@ -1,8 +1,8 @@
-"""The ordering of 2014: a min-slaves fence, polls 0.1 s apart, messages to confirm links, one slave after the other.
+"""The ordering of 2014: a min-slaves fence, polls every 0.1 s, messages to confirm links, one slave after another.
 
-Written anew from its description, for comparison only. What it gets wrong is left as it was: the fence is a setting,
-which a crash leaves behind; how far a slave has come is asked of the master, who hears of it once a second; and it
-trusts that the target is a slave in sync.
+Written from its description, for comparison only. Its mistakes are kept: the fence is a setting, which a crash leaves
+behind; the master is asked how far a slave has come, but hears of it only once a second; and the target is assumed to
+be a slave that is in sync.
 """
 
 import time
@@ -19,16 +19,16 @@ GIVES_UP = 30.0
 
 
 def switch(old: Address, new: Address, others: Sequence[Address]) -> None:
-    """Fence the old master, wait for its slaves, promote the new one, and hang each of the others under it."""
+    """Fence the old master, wait for its slaves, promote the new one, and make all others its slaves."""
     source, target = Connection(*old), Connection(*new)
     original = source.send(("CONFIG", "GET", SETTING))[0][1]
     source.send(("CONFIG", "SET", SETTING, FENCE))
     _poll(lambda: _caught_up(source.info()), "the slaves have caught up")
     target.send(("SLAVEOF", "NO", "ONE"), ("CONFIG", "REWRITE"))
-    for each in (old, *others):
-        slave = Connection(*each)
+    for address in (old, *others):
+        slave = Connection(*address)
         slave.send(("SLAVEOF", *new))
-        _confirm(target, each)
+        _confirm(target, address)
         slave.send(("CONFIG", "REWRITE"))
         slave.close()
     source.send(("CONFIG", "SET", SETTING, original), ("CONFIG", "REWRITE"))
@@ -37,7 +37,7 @@ def switch(old: Address, new: Address, others: Sequence[Address]) -> None:
 
 
 def _caught_up(info: dict[str, str]) -> bool:
-    """Whether the master knows of every slave that it has its own offset: `slave0:ip=...,offset=70,lag=1`."""
+    """Whether the master lists every slave with its own offset: `slave0:ip=...,offset=70,lag=1`."""
     slaves = [info[f"slave{number}"] for number in range(int(info["connected_slaves"]))]
     offsets = [dict(pair.split("=") for pair in slave.split(","))["offset"] for slave in slaves]
     return all(offset == info["master_repl_offset"] for offset in offsets)
@@ -56,7 +56,7 @@ def _confirm(master: Connection, slave: Address) -> None:
             return False
         return True
 
-    _poll(arrived, "a message of the master has arrived at the slave", pause=0)
+    _poll(arrived, "a message from the master has arrived at the slave", pause=0)
     listener.close()
 
 
@@ -64,5 +64,5 @@ def _poll(condition: Callable[[], bool], what: str, pause: float = POLL) -> None
     deadline = time.monotonic() + GIVES_UP
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {GIVES_UP:g} s in vain: {what}")
+            raise TimeoutError(f"gave up after waiting {GIVES_UP:g} s until {what}")
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Draws the windows of a run: one dot a switch, on a logarithmic scale."""
+"""Draws the windows of a run: one dot per switchover, on a logarithmic scale."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

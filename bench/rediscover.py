@@ -1,9 +1,9 @@
-"""A client that finds the master by DNS, in a process of its own: `python -m bench.rediscover`, its order as JSON.
+"""A client that finds the master by DNS, as a process: `python -m bench.rediscover ORDER`, with the order as JSON.
 
-It writes on one connection; when that fails it looks the master up anew and connects, by the counter's own means. Says
-`at PORT` on stdout for each instance that acknowledges it, and when stdin closes, what it lived through: from which to
-which time it was acknowledged by whom, and each look-up with its start, its end and the port found. Times are Unix
-times in seconds.
+It writes on one connection. When a write fails, it looks the master up again and reconnects, with redis-counter's code.
+It prints `at PORT` for each instance that acknowledges its writes. When stdin is closed, it prints a report as JSON:
+the times from and to which each instance acknowledged, and each look-up with its start, its end and the port that it
+found. Times are Unix times in seconds.
 """
 
 import gc
@@ -22,18 +22,18 @@ PATIENCE = 30.0
 
 
 class Witness(Resolver):
-    """A resolver that notes its look-ups."""
+    """A resolver that records its look-ups."""
 
     def __init__(self, server: str, port: int) -> None:
         super().__init__([server], port, timeout=1)
         self.lookups: list[tuple[float, float, int]] = []
 
     def srv(self, name: str) -> Endpoint:
-        """As it is, but noted."""
+        """Look the name up, and record it."""
         started = time.time()
-        found = super().srv(name)
-        self.lookups.append((started, time.time(), found.port))
-        return found
+        endpoint = super().srv(name)
+        self.lookups.append((started, time.time(), endpoint.port))
+        return endpoint
 
 
 def ended() -> bool:
@@ -42,7 +42,7 @@ def ended() -> bool:
 
 
 def run(order: dict[str, Any]) -> dict[str, Any]:
-    """Write until told to stop."""
+    """Write until stdin is closed."""
     witness = Witness(order["nameserver"], order["nameserver_port"])
     master = Master(witness, order["service"], PATIENCE)
     served: list[list[float]] = []

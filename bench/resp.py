@@ -1,6 +1,6 @@
-"""A bare RESP2 connection: commands go out in one packet, replies come back in order, with nothing in between.
+"""A bare RESP2 connection: sends commands in one packet and reads the replies in order.
 
-For what must cost as little as it can: the floor, and the writers' own process.
+For what must cost as little as possible: the floor, and the writers' process.
 """
 
 import socket
@@ -10,17 +10,17 @@ Command = tuple[str | int, ...]
 
 
 class ErrorReply(Exception):
-    """An error that redis answered."""
+    """An error reply of redis."""
 
 
 def packed(*command: str | int) -> bytes:
-    """One command on the wire."""
+    """A command as it is sent."""
     words = [str(word).encode() for word in command]
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 class Connection:
-    """To one server; `timeout` in seconds holds for each wait on the socket."""
+    """A connection to one server; `timeout` (seconds) applies to each wait on the socket."""
 
     def __init__(self, host: str, port: int, timeout: float = 30) -> None:
         self._socket = socket.create_connection((host, port), timeout=timeout)
@@ -28,16 +28,16 @@ class Connection:
         self._reader = self._socket.makefile("rb")
 
     def send(self, *commands: Command) -> list[Any]:
-        """The replies to the commands, which go out as one packet; the first error among them is raised."""
+        """Send the commands as one packet and return the replies. Raises the first error among them."""
         self.write(*commands)
         return self.read(len(commands))
 
     def write(self, *commands: Command) -> None:
-        """Send the commands; their replies are to be read."""
+        """Send the commands as one packet; read() returns the replies."""
         self._socket.sendall(b"".join(packed(*command) for command in commands))
 
     def read(self, count: int) -> list[Any]:
-        """So many replies; the first error among them is raised."""
+        """The next `count` replies. Raises the first error among them."""
         replies = [self._reply() for _ in range(count)]
         for reply in replies:
             if isinstance(reply, ErrorReply):
@@ -45,7 +45,7 @@ class Connection:
         return replies
 
     def receive(self) -> Any:
-        """The next reply or message, for a connection that subscribes."""
+        """The next reply or message, for a connection that has subscribed."""
         return self._reply()
 
     def info(self, section: str = "replication") -> dict[str, str]:

@@ -1,10 +1,9 @@
-"""Writers in a process of their own: `python -m bench.writers` with its order as JSON in the first argument.
+"""Writers, as a process: `python -m bench.writers ORDER`, with the order as JSON.
 
-Each writer pushes one value after the other onto a list, with a pause of `interval` seconds after each ack, and notes
-what it was told. It knows the next master: after an
-error it goes there and stays. With a Sentinel to follow, it stays where it is until +switch-master names another. The
-report goes to stdout when a line comes in on stdin, or that closes. Only the standard library, so that it starts at
-once; one thread, so that no other holds it up.
+Each writer pushes one value after another onto a list, pauses `interval` seconds after each ack, and records each
+answer. It knows the next master: after an error it goes there and stays. With a Sentinel to follow, it stays where it is
+until +switch-master names another instance. The report is printed when a line arrives on stdin, or stdin is closed. It
+uses the standard library only, to start quickly, and a single thread, so that nothing delays it.
 """
 
 import gc
@@ -18,12 +17,12 @@ from typing import Any
 
 from bench.resp import packed
 
-# after a refusal at the new place, in seconds; epoll counts in ms
+# seconds to wait after a refusal by the next master; epoll counts in ms
 PAUSE = 0.001
 
 
 class Writer:
-    """One closed loop: the next write is sent when the last one is answered."""
+    """A closed loop: the next write is sent when the last one has been answered."""
 
     def __init__(self, number: int, order: dict[str, Any], poller: select.epoll, report: dict[str, Any]) -> None:
         self._number = number
@@ -42,7 +41,7 @@ class Writer:
         self.acked = 0
 
     def write(self) -> None:
-        """Send the next value; opens the connection if there is none."""
+        """Send the next value, on a new connection if there is none."""
         self.due = 0.0
         self._sequence += 1
         self._value = f"{self._number}-{self._sequence}"
@@ -56,7 +55,7 @@ class Writer:
             self._broken()
 
     def answered(self) -> bool:
-        """Takes the answer in; whether the next write may be sent at once."""
+        """Read the answer. Returns whether the next write may be sent at once."""
         try:
             reply = self.socket.recv(4096) if self.socket else b""
         except OSError:
@@ -75,11 +74,11 @@ class Writer:
 
     @property
     def waiting(self) -> bool:
-        """Whether a write is on its way."""
+        """Whether a write is waiting for its answer."""
         return self.socket is not None and not self.due
 
     def follow(self, instance: int) -> None:
-        """Write there from now on. The answer of a write that is on its way is not waited for."""
+        """Write to another instance from now on. The answer to a pending write is not waited for."""
         if self.waiting:
             self._report["unknown"].append(self._value)
         self._close()
@@ -108,7 +107,7 @@ class Writer:
 
 
 class Sentinel:
-    """Reads +switch-master off a Sentinel."""
+    """A subscription to +switch-master at a Sentinel."""
 
     def __init__(self, address: tuple[str, int], poller: select.epoll) -> None:
         self.socket = socket.create_connection(address, timeout=5)
@@ -117,7 +116,7 @@ class Sentinel:
         poller.register(self.socket, select.EPOLLIN)
 
     def switched(self) -> tuple[str, int] | None:
-        """The new master's address."""
+        """The new master's address, None if the message is another one."""
         words = self.socket.recv(4096).decode().split("\r\n")
         if len(words) < 7:
             return None
@@ -126,7 +125,7 @@ class Sentinel:
 
 
 class Crew:
-    """All writers, and what they wait for."""
+    """All writers, and the poller that they wait on."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
@@ -135,56 +134,60 @@ class Crew:
         self._poller.register(0, select.EPOLLIN | select.EPOLLHUP)
         self._sentinel = Sentinel(tuple(order["sentinel"]), self._poller) if order["sentinel"] else None
         self._writers = [Writer(number, order, self._poller, self._report) for number in range(order["writers"])]
-        self._told: set[str] = set()
+        self._said: set[str] = set()
         self._ending: float | None = None
 
     def run(self) -> dict[str, Any]:
-        """Write until told to stop; what was acknowledged (time, instance, value), refused, and left open."""
-        for each in self._writers:
-            each.write()
-        while self._ending is None or (any(each.waiting for each in self._writers) and time.monotonic() < self._ending):
+        """Write until stdin ends. Returns what was acknowledged (time, instance, value), refused, and left open."""
+        for writer in self._writers:
+            writer.write()
+        while self._ending is None or (self._is_waiting and time.monotonic() < self._ending):
             for descriptor, _ in self._poller.poll(PAUSE):
                 if not self._take(descriptor):
                     break
-            self._late()
-            self._tell()
+            self._write_due()
+            self._report_progress()
         return self._report
 
+    @property
+    def _is_waiting(self) -> bool:
+        return any(writer.waiting for writer in self._writers)
+
     def _take(self, descriptor: int) -> bool:
-        """One event; False where the other events of its batch may be about sockets that are closed by now."""
+        """Handle one event. False if the rest of its batch may be about sockets that are closed now."""
         if descriptor == 0:
             self._poller.unregister(0)
             self._ending = time.monotonic() + 2
             return True
         if self._sentinel is not None and descriptor == self._sentinel.socket.fileno():
             address = self._sentinel.switched()
-            for each in self._writers if address else ():
-                each.follow(self._order["instances"].index(list(address or ())))
+            for writer in self._writers if address else ():
+                writer.follow(self._order["instances"].index(list(address or ())))
             return False
-        for each in self._writers:
-            if each.socket is not None and each.socket.fileno() == descriptor:
-                if each.answered() and self._ending is None:
-                    each.write()
+        for writer in self._writers:
+            if writer.socket is not None and writer.socket.fileno() == descriptor:
+                if writer.answered() and self._ending is None:
+                    writer.write()
                 elif self._ending is not None:
-                    each.due = self._ending
+                    writer.due = self._ending
                 break
         return True
 
-    def _late(self) -> None:
+    def _write_due(self) -> None:
         now = time.monotonic()
-        for each in self._writers:
-            if each.due and each.due <= now and self._ending is None:
-                each.write()
+        for writer in self._writers:
+            if writer.due and writer.due <= now and self._ending is None:
+                writer.write()
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         acks = self._report["acks"]
-        if "writing" not in self._told and all(each.acked for each in self._writers):
+        if "writing" not in self._said and all(writer.acked for writer in self._writers):
             self._say("writing")
-        if "moved" not in self._told and acks and acks[-1][1] != self._order["old"]:
+        if "moved" not in self._said and acks and acks[-1][1] != self._order["old"]:
             self._say("moved")
 
     def _say(self, word: str) -> None:
-        self._told.add(word)
+        self._said.add(word)
         os.write(1, f"{word}\n".encode())
 
 
