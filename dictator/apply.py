@@ -60,10 +60,17 @@ def converge(
     Before the first change, every other dictator's connections are ended, and everything is observed again: what was
     planned before may have been overtaken by what another one had on the way.
     """
-    acting = False
+    acting = doubted = False
     for _ in range(ROUNDS):
         state = _observe(look, receipt)
-        made = planner.plan(state, runtime.clock(), force=force)
+        try:
+            made = planner.plan(state, runtime.clock(), force=force)
+        except Refused:
+            # instances are not observed in one moment: a switch that is under way may look like a lost disk
+            if doubted:
+                raise
+            doubted = True
+            continue
         _note_plan(receipt, made)
         if not made.steps:
             return

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sandbox.proxy import Conversation, Proxy
 
-READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB", "GET"}
+READS = {"INFO", "CONFIG GET", "PUBSUB NUMSUB", "GET", "CLIENT LIST", "CLIENT ID"}
 
 
 class Watch(Protocol):

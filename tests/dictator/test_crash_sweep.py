@@ -18,6 +18,8 @@ from tests.dictator.proxy import Gate
 from tests.dictator.sweep import FLAVOURS, THEN, Roles, changes, parents, roles, sample, sweeping, undisturbed
 from tests.dictator.zygote import Job, Killed
 
+RUNS = 24
+
 
 class Point(NamedTuple):
     """Where the dictator dies: at which group, on which side; what the next one is told, and where that one dies."""
@@ -40,7 +42,7 @@ def test_a_dead_dictator_costs_no_write(harness: Harness) -> None:
     """A sample: only the groups that change something, shared out among the flavours."""
     points = list(itertools.product(changes(undisturbed(harness, "plain")), (False, True), THEN))
     with sweeping("crash sweep", harness.flavour) as figures:
-        for at, after, then in sample(points, len(points) // 2, harness.flavour):
+        for at, after, then in sample(points, RUNS, harness.flavour):
             outcome, _ = crash(harness, Point("plain", at, after, then))
             figures.add(outcome)
 

@@ -19,6 +19,7 @@ from tests.dictator.zygote import Job
 
 PAUSE = 0.3
 STALL = 0.5
+RUNS = 8
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -32,7 +33,7 @@ def test_a_stall_beyond_the_pause_costs_no_write(harness: Harness) -> None:
     """A sample: only the groups that change something, shared out among the flavours."""
     points = list(itertools.product(changes(undisturbed(harness, "plain")), (False, True)))
     with sweeping("stall sweep", harness.flavour) as figures:
-        for at, after in sample(points, len(points) // 2, harness.flavour):
+        for at, after in sample(points, RUNS, harness.flavour):
             figures.add(stall(harness, "plain", at, after=after)[0])
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from tests.dictator.harness import Harness
+from tests.dictator.proxy import Gate
 from tests.dictator.zygote import Job, Killed
 
 
@@ -33,7 +34,8 @@ class At:
         if self.hit:
             self.then()
         with self._lock:
-            if self.hit or name != self.name or self.command not in commands:
+            # what is discarded only asks whether it is allowed
+            if self.hit or name != self.name or self.command not in commands or "DISCARD" in commands:
                 return True
             self.times -= 1
             if self.times:
@@ -53,7 +55,7 @@ class At:
         return self.act() is not False
 
 
-def killed_at(harness: Harness, document: str, watcher: At) -> str:
+def killed_at(harness: Harness, document: str, watcher: At | Gate) -> str:
     """Starts a dictator that gets SIGKILL where the watcher says: which group that was; empty where it lived on."""
     started: Future[Job] = Future()
 
