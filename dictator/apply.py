@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from dictator.execute import Executor
+from dictator.idle import IdleConnections
 from dictator.lineage import Claim
 from dictator.link import NotAllowed, Runtime
 from dictator.observation import Instance, Skipped
@@ -131,6 +132,7 @@ class Dictator:
             settings.nameservers, settings.nameservers_port, settings.searchlist, settings.resolve_timeout
         )
         self._pool = ThreadPoolExecutor(WIDTH, thread_name_prefix="instance")
+        self._idle = IdleConnections()
         self._lock = FairLock(settings.turn_timeout)
         self._planner = Planner(settings.cluster)
         self.applied: Topology | None = None
@@ -162,7 +164,7 @@ class Dictator:
         started = time.perf_counter()
         master, slaves, left_out = self._resolve(topology)
         _note(receipt, "resolve", f"resolve {len(topology.instances)} names", started)
-        with RedisRuntime(self._settings, self._pool) as runtime:
+        with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
             runtime.deadline = runtime.now() + self._settings.apply_timeout
             converge(
                 runtime,
@@ -176,7 +178,7 @@ class Dictator:
     def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
         """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""
         _check_size(topology, self._settings.max_instances)
-        with RedisRuntime(self._settings, self._pool) as runtime:
+        with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
             made = self._planner.plan(observe(runtime, *self._resolve(topology)), runtime.clock(), force=force)
         lines = [str(step) for step in made.steps] or ["nothing to do"]
         lines += [f"leaves out {skipped}" for skipped in made.left_out]
@@ -212,6 +214,6 @@ class Dictator:
         """The topology that was applied last, and what its instances say of themselves now."""
         if self.applied is None:
             return {"topology": None, "instances": []}
-        with RedisRuntime(self._settings, self._pool) as runtime:
+        with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
             instances = list(self._pool.map(self._find, self.applied.instances))
             return {"topology": self.applied, "instances": describe(runtime, instances)}

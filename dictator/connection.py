@@ -65,6 +65,11 @@ class Connection:
         self._socket: socket.socket | None = None
         self._owed = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open, and all that was asked has been answered."""
+        return self.is_open and not self._owed
+
     def fileno(self) -> int:
         """For poll()."""
         return self._connected.fileno()

@@ -86,4 +86,4 @@ class Runtime(Protocol):
 
 def fields(text: str) -> dict[str, str]:
     """INFO's lines `name:value` as a dict; headings and empty lines left out."""
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line and line[0] != "#")
+    return dict([line.split(":", 1) for line in text.split("\r\n") if ":" in line])  # a heading has no colon

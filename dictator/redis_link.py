@@ -26,11 +26,13 @@ class RedisLink:
     since it was last asked, and that may be a master with writes of its own by now.
     """
 
-    def __init__(self, instance: Instance, access: Access, *, acting: bool = False) -> None:
+    def __init__(
+        self, instance: Instance, access: Access, *, acting: bool = False, connection: Connection | None = None
+    ) -> None:
         self.lock = Lock()
         self._instance = instance
         self._user = access.username
-        self._connection = Connection(instance, access)
+        self._connection = connection or Connection(instance, access)
         self._acting = acting
         self._taken = False
         self._dead: NoAnswer | None = None
@@ -55,6 +57,14 @@ class RedisLink:
             self._connection.close()
             if self._acting and self._dead is None:
                 self._dead = self._broken()
+
+    def release(self) -> Connection | None:
+        """The connection, if somebody else may look through it; else it is closed. The link is not used any more."""
+        with self.lock:
+            if not self._acting and self._connection.is_idle:
+                return self._connection
+            self._connection.close()
+            return None
 
     def talk(self, commands: tuple[Command, ...]) -> Talk[Replies | NoAnswer]:
         """Sends a group by drive(); the caller holds `lock` until it is over. No command: only take over."""

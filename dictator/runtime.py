@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Lock
 from typing import Self, TypeVar
 
 from dictator.connection import access
 from dictator.conversation import drive
+from dictator.idle import IdleConnections
 from dictator.link import Group, NoAnswer, Replies
 from dictator.observation import Instance
 from dictator.redis_link import RedisLink
@@ -18,22 +20,28 @@ R = TypeVar("R")
 
 
 class RedisRuntime:
-    """See Runtime. The pool serves map_parallel()."""
+    """See Runtime. The pool serves map_parallel(); `idle` is where connections come from, and go to in the end."""
 
-    def __init__(self, settings: Settings, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, settings: Settings, pool: ThreadPoolExecutor, idle: IdleConnections | None = None) -> None:
         self.deadline = time.monotonic() + settings.apply_timeout
         self._access = access(settings)
         self._pool = pool
+        self._idle = idle or IdleConnections()
         self._acting = False
+        self._lock = Lock()
         self._links: dict[tuple[str, int], RedisLink] = {}
+        self._instances: dict[tuple[str, int], Instance] = {}
 
     def link(self, instance: Instance) -> RedisLink:
         """See Runtime."""
-        known = self._links.get(instance.address)
-        if known is None:
-            # two threads may both make one; the first that is kept serves both
-            known = self._links.setdefault(instance.address, RedisLink(instance, self._access, acting=self._acting))
-        return known
+        with self._lock:
+            known = self._links.get(instance.address)
+            if known is None:
+                kept = self._idle.take(instance)
+                known = RedisLink(instance, self._access, acting=self._acting, connection=kept)
+                self._links[instance.address] = known
+                self._instances[instance.address] = instance
+            return known
 
     def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
         """See Runtime."""
@@ -77,5 +85,7 @@ class RedisRuntime:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for link in self._links.values():
-            link.close()
+        for address, link in self._links.items():
+            connection = link.release()
+            if connection:
+                self._idle.give(self._instances[address], connection)

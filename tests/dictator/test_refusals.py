@@ -72,19 +72,19 @@ def test_refuses_while_a_failover_is_under_way(trio: Group) -> None:
 @pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
 def test_waits_for_a_master_that_is_loading_and_leaves_out_a_slave_that_is(group: Group, flavour: str) -> None:
     group.add("a", "b", "c", flavour=flavour)
-    for each in range(100):  # so large that it looks after clients now and then while it loads
-        group["a"].set(f"large:{each}", os.urandom(100_000))
+    for number in range(200):  # so large that it looks after clients once a second while it loads
+        group["a"].set(f"large:{number}", os.urandom(100_000))
     group.follow("a", "b", "c")
     group["b"].save()
     group.servers["b"].kill()
     with (group.servers["b"].directory / "redis.conf").open("a") as config:
-        config.write("key-load-delay 100000\n")
+        config.write("key-load-delay 50000\n")
     group.servers["b"].start(wait=False)
     wait_until(lambda: _loading(group), "b is loading", PATIENCE)
     with pytest.raises(Unavailable, match=rf":{group.servers['b'].port} is loading"):
-        group.apply("b", "a", "c")
+        group.apply("b", "a", "c", reply_timeout=5.0)
     group.is_led_by("a", "c")
-    receipt = group.apply("c", "a", "b")
+    receipt = group.apply("c", "a", "b", reply_timeout=5.0)
     assert "is loading its data" in receipt.open
     group.is_led_by("c", "a")
 
