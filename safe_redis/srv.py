@@ -69,8 +69,8 @@ class Resolver:
         """Where `address` listens; its own port wins. Unresolved says what was missing."""
         if address.is_ip:
             return Endpoint(address.address, address.port_or_default)
-        found = self.srv(address.address)
-        return Endpoint(found.host, address.port or found.port)
+        place = self.srv(address.address)
+        return Endpoint(place.host, address.port or place.port)
 
     def srv(self, name: str) -> Endpoint:
         """The SRV record of `name` with the lowest priority, with its target's IP address."""
@@ -83,10 +83,18 @@ class Resolver:
         return self._endpoint(name, first, response, deadline)
 
     def endpoints(self, name: str) -> list[Endpoint]:
-        """All SRV records of `name` with their targets' IP addresses, the lowest priority first."""
+        """All SRV records of `name` that lead to an IP address, the lowest priority first; Unresolved if none does."""
         deadline = time.monotonic() + self._timeout
         records, response = self._records(name, deadline)
-        return [self._endpoint(name, record, response, deadline) for record in records]
+        endpoints, failures = [], []
+        for record in records:
+            try:
+                endpoints.append(self._endpoint(name, record, response, deadline))
+            except Unresolved as error:
+                failures.append(str(error))
+        if not endpoints:
+            raise Unresolved("; ".join(failures))
+        return endpoints
 
     def _records(self, name: str, deadline: float) -> tuple[list[SRV], dns.message.Message]:
         answer = self._ask(name, "SRV", deadline)
@@ -126,7 +134,7 @@ class Resolver:
         except dns.resolver.NoAnswer:
             raise Unresolved(f"{name} has no {kind} record") from None
         except (dns.resolver.NoNameservers, dns.exception.Timeout, OSError) as error:
-            asked = ", ".join(f"{each} port {self._dns.port}" for each in self._dns.nameservers)
+            asked = ", ".join(f"{server} port {self._dns.port}" for server in self._dns.nameservers)
             why = type(error).__name__
             raise Unresolved(f"{name}: no answer from {asked} within {self._timeout:g} s ({why})") from None
         except dns.exception.DNSException as error:

@@ -1,22 +1,26 @@
-"""Sends the topology to a receiver by HTTP PUT: once, without any hidden retry."""
+"""Sends the topology to a receiver by HTTP PUT: once, without any hidden retry.
 
-import logging
+Every connection ends with RST, unless the answer was read: what was given up, by us or by the end
+of this process, must not be delivered by the kernel minutes later.
+"""
+
 import socket
+import struct
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 
-from safe_redis.errors import Unavailable
+from safe_redis.errors import DocumentError, Outdated, Unavailable
 from safe_redis.srv import Endpoint, Resolver
 from safe_redis.topology import is_ip
+from safe_redis.version import Version, from_headers
 from topology_observer.settings import Receiver, Settings
-
-log = logging.getLogger(__name__)
 
 # what is read of an answer, at most
 ANSWER_BYTES = 1 << 16
 LOOKUPS = 4
+RESET, ORDERLY = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 class NotSent(Unavailable):
@@ -29,10 +33,26 @@ class NoAnswer(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a receiver said: an HTTP status and the first line of its text."""
+    """What a receiver said: an HTTP status, the first line of its text, and the version that it has instead of ours."""
 
     status: int
     line: str
+    newest: Version | None
+    at: Endpoint
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it has taken a newer document: reading it anew may help."""
+        return self.status == 409 and self.line.startswith(Outdated.__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A document to PUT, its version, and whether to force it."""
+
+    document: bytes
+    version: Version
+    force: bool
 
 
 class Notifier:
@@ -40,43 +60,92 @@ class Notifier:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._tls = settings.tls
         self._pool = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup")
+        # the endpoint that each receiver was last reached at, and whether it did what it was asked to
+        self._last: dict[Receiver, tuple[Endpoint, bool]] = {}
         if any(_needs_srv(receiver) for receiver in settings.receivers):
             self._resolver = Resolver(settings.dns, settings.dns_port, timeout=settings.resolve_timeout, variable="DNS")
 
-    def locate(self, receivers: tuple[Receiver, ...]) -> list[Future[Endpoint]]:
+    def locate(self, receivers: tuple[Receiver, ...]) -> list[Future[tuple[Endpoint, ...]]]:
         """Where the receivers listen, looked up all at once: the later ones while the first works."""
-        return [self._pool.submit(self._endpoint, receiver) for receiver in receivers]
+        return [self._pool.submit(self._endpoints, receiver) for receiver in receivers]
 
-    def put(self, receiver: Receiver, at: Endpoint, document: bytes, *, force: bool) -> Answer:
-        """The receiver's answer; NotSent or NoAnswer where there is none."""
-        started = time.monotonic()
+    def put(self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request) -> Answer:
+        """The answer of the first of `places` that can be connected to; NotSent or NoAnswer where there is none."""
+        failures = []
+        for at in sorted(places, key=lambda at: self._rank(receiver, at)):
+            try:
+                connection = self._connect(receiver, at)
+            except NotSent as error:
+                # it has got nothing, so another may be asked
+                failures.append(str(error))
+                continue
+            self._last[receiver] = (at, False)
+            answer = self._exchange(connection, receiver, at, request)
+            self._last[receiver] = (at, answer.status < 500)
+            return answer
+        raise NotSent("; ".join(failures))
+
+    def _rank(self, receiver: Receiver, at: Endpoint) -> int:
+        """Where of several comes `at`: the one that worked last time first, the one that didn't last."""
+        last, worked = self._last.get(receiver, (None, False))
+        return 1 if at != last else 0 if worked else 2
+
+    def _endpoints(self, receiver: Receiver) -> tuple[Endpoint, ...]:
+        if _needs_srv(receiver):
+            return tuple(self._resolver.endpoints(receiver.host))
+        return (Endpoint(receiver.host, receiver.port or (443 if receiver.scheme == "https" else 80)),)
+
+    def _connect(self, receiver: Receiver, at: Endpoint) -> HTTPConnection:
         connection = HTTPConnection(at.host, at.port, timeout=self._settings.connect_timeout)
         try:
-            try:
-                connection.connect()
-            except OSError as error:
-                raise NotSent(f"{receiver} at {at} can't be connected to: {error}") from None
-            _bound(connection.sock, self._settings.notify_timeout)
-            try:
-                answer = _exchange(connection, receiver, document, force=force)
-            except (OSError, HTTPException) as error:
-                waited = time.monotonic() - started
-                raise NoAnswer(f"{receiver} at {at} gave no answer within {waited:.1f} s: {error!r}") from None
+            connection.connect()
+            _linger(connection.sock, RESET)
+            if receiver.scheme == "https":
+                connection.sock = self._tls.wrap_socket(connection.sock, server_hostname=receiver.host)
+        except (OSError, ValueError) as error:  # a host name may be none that TLS can check
+            connection.close()
+            raise NotSent(f"{receiver} at {at} can't be connected to: {error}") from None
+        _bound(connection.sock, self._settings.notify_timeout)
+        return connection
+
+    def _exchange(self, connection: HTTPConnection, receiver: Receiver, at: Endpoint, request: Request) -> Answer:
+        started = time.monotonic()
+        sock = connection.sock
+        try:
+            connection.request("PUT", _target(receiver, request), request.document, self._headers(receiver, request))
+            response = connection.getresponse()
+            _linger(sock, ORDERLY)
+            lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
+        except (OSError, HTTPException) as error:
+            waited = time.monotonic() - started
+            raise NoAnswer(f"{receiver} at {at} gave no answer within {waited:.1f} s: {error!r}") from None
         finally:
             connection.close()
-        took = 1000 * (time.monotonic() - started)
-        log.info("notified %s at %s: %d %s (%.1f ms)", receiver, at, answer.status, answer.line, took)
-        return answer
+        return Answer(response.status, lines[0] if lines else response.reason, _newest(response), at)
 
-    def _endpoint(self, receiver: Receiver) -> Endpoint:
-        if _needs_srv(receiver):
-            return self._resolver.srv(receiver.host)
-        return Endpoint(receiver.host, receiver.port or 80)
+    def _headers(self, receiver: Receiver, request: Request) -> dict[str, str]:
+        headers = {"Host": receiver.authority, "Content-Type": "application/json", "Accept": "text/plain"}
+        token = self._settings.access_token
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        return headers | request.version.headers
 
 
 def _needs_srv(receiver: Receiver) -> bool:
     return receiver.port is None and not is_ip(receiver.host)
+
+
+def _target(receiver: Receiver, request: Request) -> str:
+    if not request.force:
+        return receiver.target
+    return receiver.target + ("&" if "?" in receiver.target else "?") + "force=1"
+
+
+def _linger(sock: socket.socket, how: bytes) -> None:
+    """Whether the connection ends with RST or as usual, also when this process is killed."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, how)
 
 
 def _bound(sock: socket.socket, timeout: float) -> None:
@@ -88,12 +157,8 @@ def _bound(sock: socket.socket, timeout: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
 
 
-def _exchange(connection: HTTPConnection, receiver: Receiver, document: bytes, *, force: bool) -> Answer:
-    target = receiver.target
-    if force:
-        target += ("&" if "?" in target else "?") + "force=1"
-    headers = {"Host": receiver.authority, "Content-Type": "application/json", "Accept": "text/plain"}
-    connection.request("PUT", target, document, headers)
-    response = connection.getresponse()
-    lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
-    return Answer(response.status, lines[0] if lines else response.reason)
+def _newest(response: HTTPResponse) -> Version | None:
+    try:
+        return from_headers(response.headers.get)
+    except DocumentError:
+        return None

@@ -1,5 +1,6 @@
 """The observer's settings: what it reads from its environment, with the defaults."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,6 +12,7 @@ from safe_redis import settings
 from safe_redis.errors import SettingsError
 from safe_redis.etcd import EtcdSettings, Store, connect
 from safe_redis.logs import LogSettings
+from safe_redis.tls import client_context
 
 DEFAULT_MEMBER = "http://127.0.0.1:4001"
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -21,13 +23,14 @@ Key = Annotated[str, msgspec.Meta(pattern="^/.*[^/]$")]
 class Receiver:
     """Who is notified: a URL taken apart; without a port, `host` is for an SRV look-up."""
 
+    scheme: str
     host: str
     port: int | None
     authority: str
     target: str
 
     def __str__(self) -> str:
-        return f"http://{self.authority}{self.target}"
+        return f"{self.scheme}://{self.authority}{self.target}"
 
 
 class Settings(LogSettings, frozen=True, kw_only=True):
@@ -40,6 +43,13 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     # where each run's outcome is written, and a key that keeps the observer from applying anything while it exists
     status: Key = ""
     paused: Key = ""
+    # what the receivers ask for: a token, and TLS with a certificate of ours; the CA of theirs, else the system's
+    token: str = ""
+    token_file: str = ""
+    notify_ca_file: str = ""
+    notify_cert_file: str = ""
+    notify_key_file: str = ""
+
     dns: tuple[str, ...] = ()
     dns_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 53
 
@@ -50,6 +60,8 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     # the pause before the first repetition of a run, and the longest that doubling makes of it
     retry_first: Seconds = 0.25
     retry_max: Seconds = 5.0
+    # after how long what was applied is applied again; 0: never
+    resync_interval: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
     # a file that is touched at every turn of the watch, at least twice a minute while etcd answers; none: not at all
     heartbeat: str = ""
@@ -70,6 +82,21 @@ class Settings(LogSettings, frozen=True, kw_only=True):
         return self.paused or f"{self.trigger.rpartition('/')[0]}/paused"
 
     @property
+    def epoch_key(self) -> str:
+        """The key that tells one life of etcd from another: `epoch` beside the document."""
+        return f"{self.document.rpartition('/')[0]}/epoch"
+
+    @property
+    def access_token(self) -> str:
+        """TOKEN, or the first line of TOKEN_FILE."""
+        return settings.secret("TOKEN", self.token, self.token_file)
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """How receivers are reached by https; SettingsError where a file can't be used."""
+        return client_context("NOTIFY", self.notify_ca_file, self.notify_cert_file, self.notify_key_file)
+
+    @property
     def receivers(self) -> tuple[Receiver, ...]:
         """Those to notify, in order."""
         return tuple(_receiver(url) for url in self.notifies)
@@ -77,6 +104,7 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.receivers:
             raise SettingsError("NOTIFIES names no URL")
+        _ = self.access_token
 
 
 class StoreSettings(EtcdSettings, frozen=True, kw_only=True):
@@ -103,7 +131,7 @@ def _receiver(url: str) -> Receiver:
         port = parts.port
     except ValueError:
         raise bad from None
-    if parts.scheme != "http" or not parts.hostname or parts.username is not None or not url.isascii():
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or not url.isascii():
         raise bad
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Receiver(parts.hostname, port, parts.netloc, target)
+    return Receiver(parts.scheme, parts.hostname, port, parts.netloc, target)

@@ -7,7 +7,7 @@ Those that nobody has taken yet are one: the latest.
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safe_redis.errors import StoreError
@@ -31,6 +31,8 @@ class Trigger:
     value: str
     forced_at: int | None = None
     index: int = 0
+    # etcd's history began anew: what was forced before is of no meaning any more
+    anew: bool = False
 
 
 class Mailbox:
@@ -41,12 +43,13 @@ class Mailbox:
         self._trigger: Trigger | None = None
 
     def post(self, trigger: Trigger) -> None:
-        """Replaces what is held, but a `force` that nobody has taken yet stays known."""
+        """Replaces what is held, but a `force` that nobody has taken yet stays known, unless etcd began anew."""
         with self._filled:
-            forced_at = trigger.forced_at
-            if forced_at is None and self._trigger is not None:
-                forced_at = self._trigger.forced_at
-            self._trigger = Trigger(trigger.value, forced_at, trigger.index)
+            forced_at, held = trigger.forced_at, self._trigger
+            if forced_at is None and held is not None and not trigger.anew:
+                forced_at = held.forced_at
+            anew = trigger.anew or (held is not None and held.anew)
+            self._trigger = Trigger(trigger.value, forced_at, trigger.index, anew)
             self._filled.notify()
 
     def take(self, timeout: float | None) -> Trigger | None:
@@ -70,6 +73,7 @@ class Watch:
         self._timeout = timeout
         self._seen = 0  # modifiedIndex of the last event that was posted
         self._next = 0  # the index to watch from; 0: the trigger has never been read
+        self._cluster = ""  # etcd's cluster id, when it was last read
         self._sure = True  # whether etcd's index is known to have gone on from there
         self._forces: set[int] = set()
 
@@ -122,25 +126,32 @@ class Watch:
             self._post(event.node)
 
     def _start(self) -> None:
-        node, index = self._store.get_with_index(self._key)
+        node, index = self._read()
         log.info("watches %s from index %d on", self._key, index + 1)
         self._seen, self._next = (node.index if node else 0), index + 1
         self._mailbox.post(_unforced(node))
 
     def _catch_up(self) -> None:
         """Moves the index to watch from past the events of other keys, of which etcd keeps 1000."""
-        node, index = self._store.get_with_index(self._key)
+        before = self._cluster
+        node, index = self._read()
         self._sure = True
-        if index + 1 < self._next:
+        if index + 1 < self._next or before != self._cluster:
             log.warning("found etcd at index %d after %d: its history began anew", index, self._next - 1)
             self._seen, self._next = (node.index if node else 0), index + 1
-            self._mailbox.post(_unforced(node))
+            self._forces.clear()
+            self._mailbox.post(replace(_unforced(node), anew=True))
         elif node is None or node.index <= self._seen:
             self._next = index + 1
         # else there are events that the watch will hand out one after the other
 
+    def _read(self) -> tuple[Node | None, int]:
+        reading = self._store.read(self._key)
+        self._cluster = reading.cluster
+        return reading.node, reading.index
+
     def _resync(self) -> None:
-        node, index = self._store.get_with_index(self._key)
+        node, index = self._read()
         self._next = index + 1
         if node is None or node.index == self._seen:
             log.info("resynced: etcd has forgotten events, %s hasn't changed", self._key)

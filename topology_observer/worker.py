@@ -1,21 +1,27 @@
 """Runs: reads the topology, notifies the receivers in order, and repeats what isn't done yet.
 
-A `force` is passed on in one run. It is spent as soon as a PUT with it may have reached a
-receiver: an answer, or a connection that broke after sending. It isn't where no connection came
-about, and it outlives being overtaken by another trigger; but it never forces a topology that was
-defined after it, which whoever gave it can't have meant.
+What was applied is applied again every RESYNC_INTERVAL, so that what somebody changed by hand
+heals. That is quiet: the log has a line only if the outcome is another one than before, or if what
+is wrong has been wrong for another minute. A topology that was defined since waits for its trigger.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from enum import Enum
+from logging import INFO, WARNING
+from random import uniform
 
 from safe_redis.errors import TopologyError
-from safe_redis.etcd import Node, Store
+from safe_redis.etcd import Node, Reading, Store
 from safe_redis.srv import Endpoint
-from topology_observer.notify import Notifier, NotSent
+from safe_redis.version import Version
+from topology_observer.epoch import Epoch
+from topology_observer.force import PendingForce
+from topology_observer.notify import Answer, Notifier, NotSent, Request
 from topology_observer.pause import PauseKey
+from topology_observer.repeats import Repeats
 from topology_observer.settings import Receiver, Settings
 from topology_observer.status import Reporter
 from topology_observer.watch import FORCE, Mailbox, Trigger
@@ -51,112 +57,145 @@ class Worker:
         self._mailbox = mailbox
         self._reporter = Reporter(store, settings.status_key)
         self._pause = PauseKey(store, settings.paused_key)
-        # etcd's index of a `force` that is yet to be passed on to the receivers
-        self._forced_at: int | None = None
-        # whether RETRIGGER is yet to be told of a `force`, and whether it knows of this trigger
-        self._chain_force = False
-        self._retriggered = False
+        self._epoch = Epoch(store, settings.epoch_key)
+        self._repeats = Repeats()
+        self._force = PendingForce()
+        # etcd's index of the document that the last run worked on
+        self._document = 0
+        # how the run ended that RETRIGGER was last told of, if it was told of this trigger
+        self._retriggered: Outcome | None = None
 
     def work(self) -> None:
         """Never returns."""
-        trigger = self._take(None)
-        pauses = self._pauses()
+        trigger, outcome, pauses = None, Outcome.UNDEFINED, self._pauses()
         while True:
-            outcome = self._run(trigger) if trigger else Outcome.APPLIED
-            newer = self._take(None if outcome.settled else next(pauses))
+            pause = (self._settings.resync_interval or None) if outcome.settled else next(pauses)
+            newer = self._take(pause if trigger else None)
             if newer:
                 trigger, pauses = newer, self._pauses()
+                outcome = self._run(trigger) or outcome
+            elif trigger:
+                outcome = self._run(trigger, resync=outcome.settled) or outcome
 
     def _take(self, timeout: float | None) -> Trigger | None:
         trigger = self._mailbox.take(timeout)
-        if trigger:
-            self._retriggered = False
-        if trigger and trigger.forced_at is not None:
-            self._forced_at, self._chain_force = trigger.forced_at, True
+        if trigger is None:
+            return None
+        self._retriggered = None
+        self._repeats.forget()
+        if trigger.anew:
+            self._force.drop("etcd's history began anew")
+        if trigger.forced_at is not None:
+            self._force.give(trigger.forced_at)
         return trigger
 
     def _pauses(self) -> Iterator[float]:
+        """Doubling, and never quite the same: two that get in each other's way must not do so for ever."""
         pause = self._settings.retry_first
         while True:
-            yield pause
+            yield uniform(pause / 2, pause)  # noqa: S311 - guards nothing
             pause = min(2 * pause, self._settings.retry_max)
 
-    def _run(self, trigger: Trigger) -> Outcome:
-        """One run and its report."""
+    def _run(self, trigger: Trigger, *, resync: bool = False) -> Outcome | None:
+        """One run and its report; None where a resync has found a topology that waits for its trigger."""
         self._reporter.begin(trigger)
-        outcome = self._attempt(trigger)
-        self._reporter.end(outcome.name.lower())
+        outcome = self._attempt(trigger, resync=resync)
+        if outcome is not None:
+            self._reporter.end(outcome.name.lower())
         return outcome
 
-    def _attempt(self, trigger: Trigger) -> Outcome:
+    def _attempt(self, trigger: Trigger, *, resync: bool) -> Outcome | None:
         """From reading the topology to the retrigger. Logs what goes wrong."""
         try:
             # looked up while etcd is asked for the topology, and the later ones while the first receiver works
             places = self._notifier.locate(self._settings.receivers)
             pause = self._pause.look_up()
-            document = self._store.get(self._settings.document)
+            # before the document: its index must be of this epoch, or of a later one
+            epoch = self._epoch.name()
+            reading = self._store.read(self._settings.document)
             if paused := pause.result():
                 return self._paused(str(paused))
-            if document is None:
-                log.warning("found no topology at %s, waits for the next trigger", self._settings.document)
-                self._reporter.failed(f"no topology is defined at {self._settings.document}")
-                return Outcome.UNDEFINED
-            self._reporter.read(document)
-            outcome = self._notify_all(document, places)
+            if reading.node is None:
+                return self._undefined()
+            if resync and reading.node.index != self._document:
+                self._repeats.log(INFO, "run", "found a newer topology, which waits for its trigger", again=False)
+                return None
+            outcome = self._notify_all(self._request(reading.node, reading, epoch), places)
             if outcome in (Outcome.APPLIED, Outcome.OPEN):
                 self._retrigger(trigger, outcome)
         except TopologyError as error:
-            log.warning("failed: %s: %s", type(error).__name__, error)
-            self._reporter.failed(f"{type(error).__name__}: {error}")
+            self._failed(f"{type(error).__name__}: {error}")
             return Outcome.FAILED
         except Exception as error:
             log.exception("failed in a run")
             self._reporter.failed(f"{type(error).__name__}: see the observer's log")
             return Outcome.FAILED
-        log.info("ended the run for %r: %s", trigger.value[:80], outcome.value)
+        level = INFO if outcome is Outcome.APPLIED else WARNING
+        line = f"ended the run for {trigger.value[:80]!r}: {outcome.value}"
+        self._repeats.log(level, "run", line, again=outcome is not Outcome.APPLIED)
         return outcome
+
+    def _failed(self, line: str) -> None:
+        self._repeats.log(WARNING, "run", f"failed: {line}")
+        self._reporter.failed(line)
+
+    def _undefined(self) -> Outcome:
+        key = self._settings.document
+        self._repeats.log(WARNING, "run", f"found no topology at {key}, waits for the next trigger", again=False)
+        self._reporter.failed(f"no topology is defined at {key}")
+        return Outcome.UNDEFINED
 
     def _paused(self, line: str) -> Outcome:
         """Drops a `force`, too: it must not take effect by surprise when the pause ends."""
-        log.warning("applied nothing: %s", line)
+        self._repeats.log(WARNING, "run", f"applied nothing: {line}", again=False)
         self._reporter.failed(line)
-        self._forced_at, self._chain_force = None, False
+        self._force.drop("the observer is paused")
         return Outcome.PAUSED
 
-    def _notify_all(self, document: Node, places: list[Future[Endpoint]]) -> Outcome:
-        if self._forced_at is not None and document.index > self._forced_at:
-            log.warning("dropped the force of index %d: the topology is newer", self._forced_at)
-            self._forced_at, self._chain_force = None, False
-        force = self._forced_at is not None
+    def _request(self, document: Node, reading: Reading, epoch: str) -> Request:
+        self._document = document.index
+        self._reporter.read(document)
+        force = self._force.applies(document, reading, epoch)
+        return Request(document.value.encode(), Version(epoch, document.index), force)
+
+    def _notify_all(self, request: Request, places: list[Future[tuple[Endpoint, ...]]]) -> Outcome:
         outcome = Outcome.APPLIED
         for receiver, place in zip(self._settings.receivers, places, strict=True):
-            status = self._notify(receiver, place.result(), document, force=force)
-            if 400 <= status < 500:
-                return Outcome.REFUSED
-            if not 200 <= status < 300:
+            answer = self._notify(receiver, place.result(), request)
+            if answer.outdated:
+                self._epoch.check(answer.newest)
                 return Outcome.FAILED
-            if status == 202:
+            if 400 <= answer.status < 500:
+                return Outcome.REFUSED
+            if not 200 <= answer.status < 300:
+                return Outcome.FAILED
+            if answer.status == 202:
                 outcome = Outcome.OPEN
         return outcome
 
-    def _notify(self, receiver: Receiver, at: Endpoint, document: Node, *, force: bool) -> int:
-        forced_at, self._forced_at = self._forced_at, None
+    def _notify(self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request) -> Answer:
+        force = self._force.spend()
+        started = time.monotonic()
         try:
-            answer = self._notifier.put(receiver, at, document.value.encode(), force=force)
+            answer = self._notifier.put(receiver, places, request)
         except NotSent:
-            self._forced_at = forced_at
+            self._force.restore(force)
             raise
         self._reporter.answered(receiver, answer)
-        return answer.status
+        ms = 1000 * (time.monotonic() - started)
+        line = f"notified {receiver} at {answer.at}: {answer.status} {answer.line} ({ms:.1f} ms)"
+        good = answer.status in (200, 202)
+        self._repeats.log(INFO if good else WARNING, str(receiver), line, again=answer.status != 200)
+        return answer
 
     def _retrigger(self, trigger: Trigger, outcome: Outcome) -> None:
-        """Tells RETRIGGER of a trigger once, and once more when what was open then is done."""
-        if not self._settings.retrigger or (outcome is Outcome.OPEN and self._retriggered):
+        """Writes a trigger to RETRIGGER once, and once more when what was open then is done."""
+        if not self._settings.retrigger or self._retriggered in (Outcome.APPLIED, outcome):
             return
         value = AGAIN if trigger.value.strip() == FORCE else trigger.value
-        if self._chain_force:
+        if self._force.chained:
             value = FORCE
         # before the write: if it fails, nobody knows whether etcd has it, and `force` goes out once
-        self._retriggered, self._chain_force = True, False
+        self._retriggered, self._force.chained = outcome, False
         self._store.put(self._settings.retrigger, value)
         log.info("wrote %r to %s", value[:80], self._settings.retrigger)

@@ -5,9 +5,9 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,26 @@ class Put:
 
     target: str
     body: str
+    headers: Mapping[str, str]
+
+    @property
+    def version(self) -> tuple[str, int]:
+        """The life of etcd and its index of the document, by the headers."""
+        return self.headers["Topology-Cluster"], int(self.headers["Topology-Index"])
 
     @property
     def name(self) -> str:
         """The master of the topology in it."""
         return str(json.loads(self.body)["master"]["address"])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a receiver answers; status 0 closes the connection without an answer."""
+
+    status: int
+    line: str = "OK"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Receiver:
@@ -40,7 +55,7 @@ class Receiver:
     def __init__(self) -> None:
         self.port = free_port()
         self.puts: list[Put] = []
-        self.answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         self.go_on = threading.Event()
         self.go_on.set()
         self._server: ThreadingHTTPServer | None = None
@@ -67,23 +82,25 @@ class Receiver:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
-        """Record a PUT and answer it; status 0 closes the connection without an answer."""
+        """Record a PUT and answer it."""
         body = handler.rfile.read(int(handler.headers["Content-Length"])).decode()
         try:
-            status = self.answers.get_nowait()
+            reply = self.answers.get_nowait()
         except queue.Empty:
-            status = 200
-        self.puts.append(Put(handler.path, body))
+            reply = Reply(200)
+        self.puts.append(Put(handler.path, body, dict(handler.headers)))
         self.go_on.wait(60)
-        if not status:
+        if not reply.status:
             handler.connection.shutdown(socket.SHUT_RDWR)
             handler.close_connection = True
             return
-        handler.send_response(status)
-        handler.send_header("Location", "/elsewhere")
-        handler.send_header("Content-Length", "3")
+        handler.send_response(reply.status)
+        line = f"{reply.line}\n".encode()
+        headers = {"Location": "/elsewhere", "Content-Length": str(len(line)), **reply.headers}
+        for name, value in headers.items():
+            handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(b"OK\n")
+        handler.wfile.write(line)
 
     def stop(self) -> None:
         """Stop listening."""
@@ -96,7 +113,11 @@ class Receiver:
     def will_answer(self, *statuses: int) -> None:
         """What to answer to the next PUTs."""
         for status in statuses:
-            self.answers.put(status)
+            self.will_reply(Reply(status))
+
+    def will_reply(self, reply: Reply) -> None:
+        """What to answer to the next PUT."""
+        self.answers.put(reply)
 
     def got(self, count: int, timeout: float = 10) -> list[Put]:
         """Wait for as many PUTs; those that it has then."""
@@ -115,6 +136,8 @@ class Observer(Process):
             "NOTIFIES": receivers,
             "RETRY_FIRST": "0.05",
             "RETRY_MAX": "0.1",
+            # what is repeated is logged at this level
+            "LOG_LEVEL": "DEBUG",
         }
         super().__init__([sys.executable, "-m", "topology_observer"], log=log, env=settings | env)
 

@@ -1,5 +1,10 @@
 """`force` is passed on once, and RETRIGGER chains triggers."""
 
+import shutil
+from pathlib import Path
+
+import pytest
+
 from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
 from tests.observer.conftest import Config, Receiver, StartObserver
@@ -174,3 +179,50 @@ def test_observers_chain(config: Config, dictator: Receiver, dnsd: Receiver, sta
     dictator.go_on.set()
     wait_until(lambda: len(dnsd.puts) > before, "the second observer is triggered by the first")
     assert (dnsd.puts[-1].target, dnsd.puts[-1].name) == ("/dns?force=1", "b")
+
+
+@pytest.mark.parametrize("events", [0, 300], ids=["index_lower", "index_higher"])
+def test_a_pending_force_is_dropped_when_etcd_begins_anew(
+    etcd: EtcdServer,
+    config: Config,
+    dictator: Receiver,
+    dnsd: Receiver,
+    start_observer: StartObserver,
+    tmp_path: Path,
+    events: int,
+) -> None:
+    config.define("a")
+    observer = start_observer()
+    dnsd.got(1)
+    dictator.stop()
+    config.trigger("force")
+    observer.says("can't be connected to")
+    etcd.stop()
+    shutil.rmtree(tmp_path / "etcd" / "data")
+    observer.says("failed to watch")
+    observer.pause()
+    etcd.start()
+    for number in range(events):
+        etcd.keys.put("/elsewhere", str(number))
+    config.define("b")
+    observer.resume()
+    observer.says("dropped the force")
+    dictator.start()
+    assert dnsd.got(2, timeout=20)[-1].name == "b"
+    assert {put.target for put in dictator.puts} == {"/master"}
+
+
+def test_a_pending_force_does_not_apply_to_a_topology_that_was_defined_while_it_waited(
+    config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver
+) -> None:
+    config.define("a")
+    observer = start_observer()
+    dnsd.got(1)
+    dictator.stop()
+    config.trigger("force")
+    observer.says("can't be connected to")
+    config.define("b")
+    observer.says("dropped the force")
+    dictator.start()
+    assert dnsd.got(2)[-1].name == "b"
+    assert {put.target for put in dictator.puts} == {"/master"}

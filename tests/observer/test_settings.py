@@ -11,7 +11,7 @@ BAD = {
     "no_receiver": ({"NOTIFIES": ""}, "NOTIFIES is not set"),
     "only_commas": ({"NOTIFIES": ","}, "NOTIFIES names no URL"),
     "not_a_url": ({"NOTIFIES": "dictator/master"}, "NOTIFIES='dictator/master'"),
-    "other_scheme": ({"NOTIFIES": "https://dictator/master"}, "NOTIFIES='https://dictator/master'"),
+    "other_scheme": ({"NOTIFIES": "ftp://dictator/master"}, "NOTIFIES='ftp://dictator/master'"),
     "bad_port_in_url": ({"NOTIFIES": "http://dictator:99999/"}, "NOTIFIES='http://dictator:99999/'"),
     "etcd_url": ({"ETCD_MACHINES": "ftp://x"}, "ETCD_MACHINES='ftp://x'"),
     "etcd_peers": ({"ETCD_MACHINES": "", "ETCD_PEERS": "http://x:port"}, "ETCD_PEERS='http://x:port'"),
@@ -20,6 +20,11 @@ BAD = {
     "dns": ({"NOTIFIES": "http://dictator/master", "DNS": "ns.docker"}, "DNS='ns.docker'"),
     "dns_port": ({"DNS_PORT": "0"}, "DNS_PORT='0'"),
     "timeout": ({"NOTIFY_TIMEOUT": "soon"}, "NOTIFY_TIMEOUT='soon'"),
+    "resync_interval": ({"RESYNC_INTERVAL": "-1"}, "RESYNC_INTERVAL='-1'"),
+    "token_file": ({"TOKEN_FILE": "/no/such/file"}, "TOKEN_FILE='/no/such/file'"),
+    "ca_file": ({"NOTIFIES": "https://x/", "NOTIFY_CA_FILE": "/no/such/file"}, "NOTIFY_CA_FILE='/no/such/file'"),
+    "cert_file": ({"NOTIFIES": "https://x/", "NOTIFY_CERT_FILE": "/no/such/file"}, "NOTIFY_CERT_FILE='/no/such/file'"),
+    "key_alone": ({"NOTIFIES": "https://x/", "NOTIFY_KEY_FILE": "/no/such/file"}, "NOTIFY_KEY_FILE is set"),
     "log_level": ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL='LOUD'"),
 }
 

@@ -1,8 +1,13 @@
 """Receivers without a port are looked up as SRV, anew for each run."""
 
 import json
+import socket
+from collections.abc import Iterator
+
+import pytest
 
 from sandbox.etcd import EtcdServer
+from sandbox.process import free_port
 from sandbox.skydns import SkyDns
 from tests.observer.conftest import Config, Receiver, StartObserver
 
@@ -104,3 +109,71 @@ def test_a_name_with_a_port_is_used_as_it_is(config: Config, dictator: Receiver,
     config.define("a")
     start_observer(NOTIFIES=f"http://localhost:{dictator.port}/master")
     dictator.got(1)
+
+
+@pytest.fixture
+def deaf() -> Iterator[int]:
+    """A port that doesn't take connections and doesn't refuse them either, as those of a host that is gone."""
+    with socket.socket() as listener, socket.socket() as first:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        first.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def register_port(etcd: EtcdServer, port: int, label: str) -> None:
+    etcd.keys.put(f"/skydns/docker/redis-1-dictator/{label}", json.dumps({"host": "127.0.0.1", "port": port}))
+
+
+@pytest.mark.parametrize("gone", ["refuses", "deaf"])
+def test_a_record_of_a_host_that_is_gone_does_not_hold_the_topology_up(
+    etcd: EtcdServer,
+    skydns: SkyDns,
+    config: Config,
+    dictator: Receiver,
+    start_observer: StartObserver,
+    deaf: int,
+    gone: str,
+) -> None:
+    for label in ("core-01", "core-03"):
+        register_port(etcd, deaf if gone == "deaf" else free_port(), label)
+    register_port(etcd, dictator.port, "core-02")
+    config.define("a")
+    observer = start_observer(
+        NOTIFIES="http://redis-1-dictator.docker/master",
+        DNS="127.0.0.1",
+        DNS_PORT=str(skydns.port),
+        RETRY_FIRST="3600",
+        RETRY_MAX="3600",
+        CONNECT_TIMEOUT="0.5",
+    )
+    dictator.got(1)
+    for number in (2, 3):
+        config.trigger()
+        dictator.got(number)
+    observer.says("every receiver answered 200", 3)
+    assert len(dictator.puts) == 3
+
+
+def test_asks_the_other_of_two_when_one_goes_on_failing(
+    etcd: EtcdServer,
+    skydns: SkyDns,
+    config: Config,
+    dictator: Receiver,
+    dnsd: Receiver,
+    start_observer: StartObserver,
+) -> None:
+    dictator.will_answer(*[503] * 50)
+    dnsd.will_answer(*[503] * 3)
+    register_port(etcd, dictator.port, "core-01")
+    register_port(etcd, dnsd.port, "core-02")
+    config.define("a")
+    observer = start_observer(
+        NOTIFIES="http://redis-1-dictator.docker/master", DNS="127.0.0.1", DNS_PORT=str(skydns.port)
+    )
+    observer.says("every receiver answered 200")
+    assert abs(len(dictator.puts) - len(dnsd.puts)) <= 1
+    config.trigger()
+    before = len(dictator.puts)
+    dnsd.got(len(dnsd.puts) + 1)
+    assert len(dictator.puts) == before, "the one that works is asked first"
