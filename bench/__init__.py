@@ -1,7 +1,7 @@
 """Benchmarks: the system side by side with its alternatives, on real servers on this machine.
 
-Each is a module to run: `python -m bench.switchover --help`. If the running Python lacks the project's packages, the one
-in .venv is started instead.
+Each is a module to run: `python -m bench.switchover --help`. If the running Python lacks the project's packages, the
+one in .venv is started instead.
 """
 
 import importlib.util

@@ -14,7 +14,7 @@ OBSERVED: tuple[Command, ...] = tuple(
 
 
 class Floor(Cell):
-    """The bare handover: pause, drain, fence, drain, promote, release. The slaves are moved afterwards, without waiting."""
+    """The bare handover: pause, drain, fence, drain, promote, release. The slaves are moved afterwards."""
 
     name = "floor"
     repeats = 5

@@ -55,7 +55,7 @@ class Load:
         return self
 
     def wait(self, word: str) -> None:
-        """Wait for a line of the writers: `writing` when all have an ack, `moved` when the new master has acknowledged."""
+        """Wait for the writers to print `writing` (all have an ack) or `moved` (the new master has acknowledged)."""
         line = self._line()
         if line != word:
             raise RuntimeError(f"the writers printed {line!r}, expected {word!r}")

@@ -1,9 +1,9 @@
 """Writers, as a process: `python -m bench.writers ORDER`, with the order as JSON.
 
 Each writer pushes one value after another onto a list, pauses `interval` seconds after each ack, and records each
-answer. It knows the next master: after an error it goes there and stays. With a Sentinel to follow, it stays where it is
-until +switch-master names another instance. The report is printed when a line arrives on stdin, or stdin is closed. It
-uses the standard library only, to start quickly, and a single thread, so that nothing delays it.
+answer. It knows the next master: after an error it goes there and stays. With a Sentinel to follow, it stays where it
+is until +switch-master names another instance. The report is printed when a line arrives on stdin, or stdin is closed.
+It uses the standard library only, to start quickly, and a single thread, so that nothing delays it.
 """
 
 import gc

@@ -1,21 +1,21 @@
 #!/bin/sh
-# Makes base images from Debian's packages, for machines that no image registry can be reached from.
+# Makes base images from Debian's packages, for machines that can't reach an image registry.
 #
 # usage: scripts/base-images.sh [--fresh]
 #
-# One debootstrap of Debian 12 becomes the first of these images, the others add packages to it:
+# The first image is made by debootstrap from Debian 12; the others add packages to it:
 #     safe-redis/debian-base:bookworm
 #     safe-redis/python-base:bookworm   Python 3.11 and pip, in place of python:3.13-slim-bookworm
 #     safe-redis/redis-base:bookworm    redis 7.0, in place of redis:7.4-bookworm
-# An image that is there already stays as it is, unless --fresh is given. The names are written to
-# .env, where Compose finds them; with docker build they are the build argument BASE.
+# An image that exists is kept, unless --fresh is given. The names are written to .env, where Compose
+# finds them; for docker build they are the build argument BASE.
 #
-# Packages come from the mirrors that this machine's apt uses. The machine's CA certificates go in,
-# so that pip works behind a proxy that has one of its own: whoever uses an image that was made
-# from these trusts what this machine trusts. Needs root, a Docker engine, and debootstrap, which
-# is installed where it is missing.
+# Packages come from the mirrors that this machine's apt uses. The machine's CA certificates are
+# copied into the images, so that pip works behind a proxy that has a CA of its own. An image made
+# from these therefore trusts what this machine trusts. Needs root and a Docker engine; debootstrap
+# is installed if it is missing.
 #
-# shellcheck disable=SC2016 # $(...) in single quotes is what apt-get indextargets fills in
+# shellcheck disable=SC2016 # $(...) in single quotes is filled in by apt-get indextargets
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -32,9 +32,9 @@ die() {
     exit 1
 }
 
-there() { docker image inspect "$1" >/dev/null 2>&1; }
+exists() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# What this machine's apt says of its sources of the release, in the form that is asked for
+# This machine's apt sources of the release, in the given format
 sources() {
     apt-get indextargets --format "$1" 'Origin: Debian' 'Created-By: Packages' 'Component: main' |
         grep -E "$RELEASE(-updates|-security)?( |\$)"
@@ -62,7 +62,7 @@ make_debian() {
         --change 'ENV LANG=C.UTF-8' - "$DEBIAN" >/dev/null
 }
 
-# What no program needs to run goes, and stays away when packages are installed later
+# Removes what no program needs at run time, and keeps later packages from bringing it back
 slim() {
     cat >"$1/etc/dpkg/dpkg.cfg.d/slim" <<-'END'
 	path-exclude /usr/share/doc/*
@@ -81,7 +81,7 @@ slim() {
     done
 }
 
-# make NAME: from the Dockerfile on standard input
+# make NAME: builds an image from the Dockerfile on standard input
 make() {
     say "making $1"
     docker build --quiet --tag "$1" - >/dev/null
@@ -98,7 +98,7 @@ make_python() {
 	END
 }
 
-# The user's number is the one that the redis and valkey images have: volumes can move between them
+# The user id is that of the redis and valkey images, so that volumes can move between them
 make_redis() {
     make "$REDIS" <<-END
 	FROM $DEBIAN
@@ -111,7 +111,7 @@ make_redis() {
 	END
 }
 
-# A .env that somebody wrote is theirs
+# A .env that this script didn't write stays as it is
 write_env() {
     marker="# Written by scripts/base-images.sh: the base images that Compose builds upon"
     if [ -e .env ] && [ "$(head -n 1 .env)" != "$marker" ]; then
@@ -131,8 +131,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-# Not "there ... || make ...": that would let a failure inside the function pass
-if ! there "$DEBIAN"; then make_debian; fi
-if ! there "$PYTHON"; then make_python; fi
-if ! there "$REDIS"; then make_redis; fi
+# Not "exists ... || make ...": set -e would then ignore a failure inside the function
+if ! exists "$DEBIAN"; then make_debian; fi
+if ! exists "$PYTHON"; then make_python; fi
+if ! exists "$REDIS"; then make_redis; fi
 write_env

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The gate: formatting, lint, types, shell scripts and units. Runs all of them and fails if one does.
+# Checks formatting, lint, types, shell scripts and units. Runs all checks, and fails if one fails.
 #
 # usage: scripts/check.sh
 set -eu
@@ -22,7 +22,7 @@ check() {
     fi
 }
 
-# Every file that a shell runs, with the ending .sh or without.
+# Every shell script, with or without the ending .sh.
 shell_scripts() {
     find . -name '.?*' ! -name .ci -prune -o -type f -print |
         grep -Ev '\.(py|md|txt|json|toml|svg)$' |
@@ -35,7 +35,7 @@ check_shell() {
     shell_scripts | tr '\n' '\0' | xargs -0 shellcheck
 }
 
-# systemd speaks of this machine's own units, too, and misses docker where there is none.
+# systemd-analyze also reports on this machine's own units, and needs docker to exist.
 check_units() {
     folder=$(mktemp -d)
     for unit in units/*.service; do

@@ -1,18 +1,18 @@
 #!/bin/sh
 # Shows on this machine that no write is lost while the master moves: installs what is missing,
-# starts the sandbox, defines and applies a topology with the operator's scripts, and counts
-# writes while mess-with-cluster.sh moves the master.
+# starts the sandbox, defines and applies a topology with the operator's scripts, and runs
+# redis-counter while mess-with-cluster.sh moves the master.
 #
 # usage: scripts/demo.sh
 #
-#   COUNTER_COUNT (10000)    writes, all in all
+#   COUNTER_COUNT (10000)    writes in all
 #   COUNTER_INTERVAL (1)     milliseconds between two writes of one writer
 #   COUNTER_WRITERS (1)      writers side by side
-#   MESS_INTERVAL (1)        seconds between two changes of master; 0.05 where COUNTER_INTERVAL is
-#                            0, as writers that don't pause are done within a few seconds
+#   MESS_INTERVAL (1)        seconds between two changes of master; 0.05 if COUNTER_INTERVAL is 0,
+#                            because writers without pauses finish within a few seconds
 #
-# Exit status 0 only if nothing is missing, no write is a phantom, and the dictator has moved the
-# master at least once while it counted. 130 after Ctrl-C.
+# Exit status: 0 only if nothing is missing, nothing is a phantom, and the master has moved at least
+# once while the counter ran; 130 after Ctrl-C.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -37,10 +37,10 @@ die() {
     exit 1
 }
 
-# finish PID: ask it to end, and wait until it has.
+# finish PID: sends SIGTERM, and waits for the end.
 finish() {
     [ -z "$1" ] || {
-        kill -s TERM "$1" 2>/dev/null || true # it may have ended by itself
+        kill -s TERM "$1" 2>/dev/null || true # it may have ended already
         wait "$1" || true
     }
 }
@@ -57,27 +57,27 @@ clean_up() {
     esac
 }
 
-# await SECONDS WHAT command...: until the command succeeds, and the sandbox lives.
+# await SECONDS WHAT command...: waits until the command succeeds; fails if the sandbox ends.
 await() {
     await_tries=$(($1 * 10))
     await_what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
         kill -0 "$sandbox" 2>/dev/null || die "the sandbox has ended: $(cat "$work/sandbox.out")"
-        [ "$await_tries" -gt 0 ] || die "waited in vain: $await_what"
+        [ "$await_tries" -gt 0 ] || die "gave up waiting until $await_what"
         await_tries=$((await_tries - 1))
         sleep 0.1
     done
 }
 
-# What DNS names must say of itself that it is master: its name may be there before its role is.
+# The instance that DNS names must be a master: its name may appear before it has the role.
 master_in_dns() {
     sh scripts/redis-cli.sh ROLE | grep -qx master
 }
 
-# Handovers that the dictator has made, by its own account: those alone have a window.
+# The number of handovers in the dictator's log: only they have a window.
 changes() {
-    grep -Ec 'applied master .*: changed .* window [0-9]' "$work/dictator/log" || true # none is no failure
+    grep -Ec 'applied master .*: changed .* window [0-9]' "$work/dictator/log" || true # no match is not a failure
 }
 
 sh scripts/setup.sh demo
@@ -104,7 +104,7 @@ await 30 "DNS names a master" master_in_dns
 
 say "writing $COUNTER_COUNT entries while the master moves every $MESS_INTERVAL s"
 before=$(changes)
-if [ -t 2 ]; then # the counter draws a bar there
+if [ -t 2 ]; then # the counter draws its bar there
     sh scripts/mess-with-cluster.sh </dev/null >"$work/mess.out" 2>&1 &
 else
     sh scripts/mess-with-cluster.sh </dev/null &
@@ -126,4 +126,4 @@ sed '$d' "$work/counter.out"
 echo "changes of master applied: $changed"
 tail -n 1 "$work/counter.out"
 [ "$passed" = 0 ] || die "redis-counter ended with exit status $passed"
-[ "$changed" -gt 0 ] || die "the master didn't move while it counted: COUNTER_COUNT=$COUNTER_COUNT is too few for it"
+[ "$changed" -gt 0 ] || die "the master didn't move while the counter ran: COUNTER_COUNT=$COUNTER_COUNT is too small"

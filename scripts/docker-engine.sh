@@ -1,15 +1,15 @@
 #!/bin/sh
-# Sees to a Docker engine and Compose v2, for the images and the container tests.
+# Provides a Docker engine and Compose v2, for the images and the container tests.
 #
-# usage: scripts/docker-engine.sh start          an engine that answers, and `docker compose`
-#        scripts/docker-engine.sh stop           ends the engine that start has started, if any
+# usage: scripts/docker-engine.sh start          starts an engine, unless one is running
+#        scripts/docker-engine.sh stop           stops the engine that start has started, if any
 #        scripts/docker-engine.sh run COMMAND... start, COMMAND, and stop if start started one
 #
-# An engine that runs already is used as it is and never stopped. Otherwise, as root on Debian,
-# what is missing is installed from Debian's packages, and dockerd is started on the usual socket
-# with everything else of its own under ENGINE_HOME (/var/lib/safe-redis-engine), where its images
-# are kept for the next time. Compose is Debian 13's package, which runs on Debian 12 too; it is
-# fetched without adding anything to this machine's package sources.
+# An engine that is running already is used as it is and never stopped. Otherwise, as root on
+# Debian, missing packages are installed and dockerd is started on the usual socket. Its data is
+# under ENGINE_HOME (/var/lib/safe-redis-engine), where the images are kept for the next time.
+# Compose is the package of Debian 13, which runs on Debian 12 too; it is downloaded without changing
+# this machine's package sources.
 set -eu
 
 ENGINE_HOME=${ENGINE_HOME:-/var/lib/safe-redis-engine}
@@ -32,8 +32,8 @@ need_root() {
     command -v apt-get >/dev/null || die "$1, and there is no apt-get: install and start Docker and Compose v2"
 }
 
-# install PACKAGE...: without letting the packages start their services. A service of the machine's
-# own would outlive the tests, and stop would not know it.
+# install PACKAGE...: keeps the packages from starting their services, which would outlive the tests
+# and which stop wouldn't know about.
 install() {
     say "installing $*"
     policy=/usr/sbin/policy-rc.d
@@ -53,8 +53,8 @@ install() {
     [ "$status" -eq 0 ] || die "apt-get could not install $*"
 }
 
-# The engine's process id, if it is one that start has started and that still runs. A pid file can
-# outlive its process, so the process must say itself that it is ours.
+# The process id of the engine that start has started, if it still runs. A pid file can outlive its
+# process, so the process's command line is checked, too.
 engine_pid() {
     pid=$(cat "$ENGINE_RUN/pid" 2>/dev/null) || return 1
     tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "dockerd --data-root $ENGINE_HOME/data " || return 1
@@ -72,15 +72,15 @@ start_engine() {
     mkdir -p "$ENGINE_HOME" "$ENGINE_RUN"
     exec 9>"$ENGINE_HOME/lock"
     flock -w 120 9 || die "another start has held $ENGINE_HOME/lock for two minutes"
-    answers && return 0 # that other start was faster
-    pid=$(engine_pid) && kill "$pid" && wait_for gone # it runs and does not answer
+    answers && return 0 # another start was faster
+    pid=$(engine_pid) && kill "$pid" && wait_for gone # it runs but doesn't answer
     rm -f "$ENGINE_RUN/pid"
     say "starting dockerd, data and log under $ENGINE_HOME"
     setsid dockerd --data-root "$ENGINE_HOME/data" --exec-root "$ENGINE_RUN/exec" \
         --pidfile "$ENGINE_RUN/pid" --host "unix://$ENGINE_SOCKET" \
         </dev/null >"$ENGINE_HOME/log" 2>&1 9>&- &
     dockerd=$!
-    wait_for answers_or_ended || true # what came of it, or didn't, is told below
+    wait_for answers_or_ended || true # checked below
     answers || {
         tail -n 20 "$ENGINE_HOME/log" >&2
         if kill "$dockerd" 2>/dev/null; then ended="does not answer after 60 s"; else ended="has ended"; fi
@@ -93,7 +93,7 @@ answers_or_ended() { answers || ! kill -0 "$dockerd" 2>/dev/null; }
 
 gone() { ! engine_pid >/dev/null; }
 
-# wait_for CONDITION: 60 s at most
+# wait_for CONDITION: waits for at most 60 s
 wait_for() {
     tries=0
     until "$1"; do
@@ -108,7 +108,7 @@ has_compose() { docker compose version --short 2>/dev/null | grep -q '^v\{0,1\}[
 install_compose() {
     need_root "there is no Compose v2 ('docker compose')"
     say "fetching Compose v2"
-    # The mirror that this machine uses for Debian itself
+    # The mirror that this machine uses for Debian
     # shellcheck source=/dev/null
     . /etc/os-release
     [ -n "$(apt-get indextargets "Codename: $VERSION_CODENAME" 2>/dev/null)" ] || apt-get -qq update >&2
@@ -136,7 +136,7 @@ install_compose() {
     has_compose || die "docker compose does not work with $COMPOSE_PLUGIN"
 }
 
-# Written beside and renamed: whoever runs Compose meanwhile never sees half of it
+# Renamed into place, so that nobody runs an incomplete program
 install_plugin() {
     cp "$1" "$COMPOSE_PLUGIN.new"
     mv "$COMPOSE_PLUGIN.new" "$COMPOSE_PLUGIN"
@@ -144,7 +144,7 @@ install_plugin() {
 
 start() {
     if answers; then
-        say "an engine runs already"
+        say "an engine is running already"
     else
         start_engine
     fi
@@ -153,7 +153,7 @@ start() {
 
 stop() {
     if ! pid=$(engine_pid); then
-        say "no engine runs that was started by this script"
+        say "no engine that this script has started is running"
         return 0
     fi
     say "stopping dockerd, process $pid"
@@ -174,7 +174,7 @@ run)
     ours=no
     answers || ours=yes
     start
-    # Interrupted or not: what was started here does not stay behind
+    # An engine that was started here is stopped again, also after an interrupt
     if [ "$ours" = yes ]; then
         trap stop EXIT
         trap 'exit 130' INT

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Writes locks/*.txt from pyproject.toml: one lock file with hashes for each program and one for
-# development. The others are held to the versions of dev.txt, so what ships is what is tested.
+# Writes locks/*.txt from pyproject.toml: a lock file with hashes for each program, and one for
+# development. The programs get the versions of dev.txt, so that what ships is what is tested.
 #
 # usage: scripts/lock.sh [--upgrade]
 #
-# Needs uv. Without --upgrade what is locked stays where pyproject.toml still allows it. The
-# locks hold for every supported Python, and name no host that packages come from.
+# Needs uv. Without --upgrade, locked versions are kept as far as pyproject.toml allows. The locks
+# are valid for every supported Python, and don't name a package index.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ lock() {
         --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-emit-find-links --custom-compile-command 'sh scripts/lock.sh' --quiet "$@"
     if grep -n '://' "locks/$lock_extra.txt" >&2; then
-        echo "lock.sh: locks/$lock_extra.txt names an address, see above" >&2
+        echo "lock.sh: locks/$lock_extra.txt contains an address, see above" >&2
         exit 1
     fi
 }

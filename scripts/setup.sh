@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the demo or the tests need, on Debian 12 or later. Does nothing, at once, when
-# that has been done already.
+# Installs what the demo or the tests need, on Debian 12 or later. If that has been done already, it
+# returns at once.
 #
 # usage: scripts/setup.sh [demo|test]        (demo)
 #
@@ -8,8 +8,8 @@
 #   test   the same, what the checks and tests need besides, and private servers in .servers:
 #          valkey, etcd 3.5, and what tests/servers builds, a current etcd and CoreDNS
 #
-# As root it installs packages and starts none of their services; otherwise it says which are
-# missing. PYTHON names the Python (3.11 or later) that .venv is made with.
+# As root it installs packages, without starting their services; otherwise it says which ones are
+# missing. PYTHON is the Python (3.11 or later) to make .venv with.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -28,7 +28,7 @@ say() {
     echo "setup: $*" >&2
 }
 
-# Runs a talkative command; what it says is shown only when it fails.
+# Runs a command, and shows its output only if it fails.
 quietly() {
     "$@" </dev/null >.setup/log 2>&1 || {
         cat .setup/log >&2
@@ -36,7 +36,7 @@ quietly() {
     }
 }
 
-# A line for each command needed: its name, the Debian package that has it.
+# A line for each command that is needed: its name, and its Debian package.
 wanted_commands() {
     cat <<'COMMANDS'
 redis-server redis-server
@@ -55,7 +55,7 @@ systemd-analyze systemd
 COMMANDS
 }
 
-# A Python that can make .venv: new enough, and with what Debian splits off into python3-venv.
+# A Python that can make .venv: new enough, and with the modules of Debian's package python3-venv.
 find_python() {
     for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3}; do
         if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
@@ -91,7 +91,7 @@ sources_of_built() {
     cat tests/servers/go.mod tests/servers/go.sum tests/servers/*/main.go | sha256sum
 }
 
-# What all of this depends on: when it changes, setup runs again.
+# What the result depends on: when it changes, setup runs again.
 fingerprint() {
     sha256sum locks/dev.txt pyproject.toml scripts/setup.sh tests/servers/go.sum
 }
@@ -123,7 +123,7 @@ install_packages() {
     [ -z "$packages" ] || die "still missing after the installation: $packages"
 }
 
-# The packages' own units would take ports 6379 and 2379; every server of ours is started by hand.
+# The packages' services would occupy ports 6379 and 2379.
 policy=/usr/sbin/policy-rc.d
 
 deny_service_starts() {
@@ -150,12 +150,12 @@ make_venv() {
     say "installing Python packages from locks/dev.txt"
     quietly .venv/bin/python -m pip install --no-input --disable-pip-version-check \
         --require-hashes --requirement locks/dev.txt
-    # in place, so that every program finds the checkout's own packages from wherever it runs
+    # editable, so that the checkout's packages are found from every directory
     quietly .venv/bin/python -m pip install --no-input --disable-pip-version-check \
         --no-deps --no-build-isolation --editable .
 }
 
-# The mirror that this machine's own apt takes Debian from.
+# The mirror that this machine's apt uses for Debian.
 debian_mirror() {
     # shellcheck disable=SC2016 # the format is apt's
     apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(COMPONENT) $(SUITE)' \
@@ -164,8 +164,8 @@ debian_mirror() {
 }
 
 # unpack NAME SUITE VERSION PROGRAM PACKAGE...: unpacks Debian's packages into .servers/NAME without
-# installing them: two servers of one kind on a system get in each other's way, and a suite added
-# to the user's own sources would outlive us.
+# installing them: two versions of a server on one system get in each other's way, and a suite
+# that is added to the machine's sources would stay there.
 unpack() {
     name=$1 suite=$2 version=$3 program=$4
     shift 4
@@ -190,7 +190,7 @@ unpack() {
     rm -rf "$work"
 }
 
-# apt-get on a private list of sources; the system's stays as it is.
+# apt-get with a list of sources of its own; the system's list stays as it is.
 private_apt() {
     apt-get -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- \
         -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" \
@@ -238,7 +238,7 @@ build_servers() {
 level=${1:-demo}
 case $level in
 demo | test) ;;
-*) die "no such level: $level (demo, test)" ;;
+*) die "unknown level: $level (demo, test)" ;;
 esac
 
 ! up_to_date || exit 0

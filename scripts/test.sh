@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the tests on real servers, after installing what they need. Arguments go to pytest.
+# Installs what the tests need, and runs them on real servers.
 #
-# usage: scripts/test.sh [--full] [pytest's arguments]
+# usage: scripts/test.sh [--full] [--no-docker] [arguments for pytest]
 set -eu
 
 cd "$(dirname "$0")/.."
