@@ -32,7 +32,7 @@ WIDTH = 64
 
 
 class Planner:
-    """Plans with what a run may write: the cluster's name, and the lineage's id, remembered once it was seen."""
+    """Plans with what a run may write: the cluster's name, and the lineage's id, remembered once it was read."""
 
     def __init__(self, cluster: str, planner: Callable[..., Plan] = plan) -> None:
         self._cluster = cluster
@@ -87,8 +87,8 @@ def _observe(look: Callable[[], ClusterState], receipt: Receipt) -> ClusterState
     started = time.perf_counter()
     state = look()
     _note(receipt, "observe", f"observe {len(state.listed)} instances", started)
-    for seen in state.everyone:
-        log.info("observed %s", seen)
+    for observed in state.everyone:
+        log.info("observed %s", observed)
     return state
 
 
@@ -104,7 +104,7 @@ def _note_plan(receipt: Receipt, made: Plan) -> None:
 def _take_over(runtime: Runtime, state: ClusterState, receipt: Receipt) -> None:
     """Ends the connections of all other dictators at every instance that was reached."""
     started = time.perf_counter()
-    failed = runtime.take_over([seen.instance for seen in state.everyone])
+    failed = runtime.take_over([observed.instance for observed in state.everyone])
     for instance, error in failed.items():
         if isinstance(error, NotAllowed):
             raise Refused(f"{error}. The smallest rule that works is in docs/security.md")
@@ -189,8 +189,8 @@ class Dictator:
         master, *slaves = self._pool.map(self._find, topology.instances)
         if isinstance(master, Skipped):
             raise Unresolved(f"the wanted master can't be found: {master.reason}")
-        found = tuple(slave for slave in slaves if isinstance(slave, Instance))
-        return master, found, tuple(slave for slave in slaves if isinstance(slave, Skipped))
+        located = tuple(slave for slave in slaves if isinstance(slave, Instance))
+        return master, located, tuple(slave for slave in slaves if isinstance(slave, Skipped))
 
     def _find(self, address: Address) -> Instance | Skipped:
         """Where it listens. Several records of one name are refused: one is stale, and may lead to another's data."""
@@ -201,11 +201,11 @@ class Dictator:
             endpoints = self._resolver.endpoints(address.address)
         except Unresolved as error:
             return Skipped(name, str(error))
-        found = sorted({(endpoint.host, address.port or endpoint.port) for endpoint in endpoints})
-        if len(found) > 1:
-            places = ", ".join(str(Instance("", host, port)).strip(" ()") for host, port in found)
-            return Skipped(name, f"has {len(found)} SRV records with different addresses: {places}; one is stale")
-        (host, port) = found[0]
+        places = sorted({(endpoint.host, address.port or endpoint.port) for endpoint in endpoints})
+        if len(places) > 1:
+            listed = ", ".join(str(Instance(host, host, port)) for host, port in places)
+            return Skipped(name, f"has {len(places)} SRV records with different addresses: {listed}; one is stale")
+        (host, port) = places[0]
         if not names_one_host(host):
             return Skipped(name, f"its SRV record leads to {host}, which is not the address of one host")
         return Instance(name, host, port)

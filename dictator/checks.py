@@ -10,37 +10,42 @@ MIN_REDIS = (6, 2)
 MIN_VALKEY = (7, 2)
 
 
-def check(seen: Observation) -> None:
+def check(observed: Observation) -> None:
     """Refuses an instance with which the switch can't keep its promise."""
-    instance = seen.instance
-    oldest = MIN_VALKEY if seen.valkey else MIN_REDIS
-    if seen.version < oldest:
-        kind = "Valkey" if seen.valkey else "Redis"
-        raise Refused(
-            f"{instance} runs {kind} {_dotted(seen.version)}; "
-            f"the oldest that can be switched safely is {_dotted(oldest)}"
-        )
-    if seen.cluster:
-        raise Refused(f"{instance} runs in cluster mode (cluster_enabled:1), which chooses its masters itself")
-    if not seen.read_only:
-        raise Refused(
-            f"{instance} takes writes as a slave (replica-read-only no): nothing could stop them. Set it to yes first"
-        )
-    if seen.sentinels:
-        raise Refused(
-            f"{seen.sentinels} Sentinel(s) watch {instance} (__sentinel__:hello) and would undo the switch. "
-            "Stop them first"
-        )
-    if seen.replication.failover:
+    _check_kind(observed)
+    instance = observed.instance
+    if observed.replication.failover:
         raise Unavailable(
             f"{instance} is in a FAILOVER of its own (master_failover_state); wait until it ends, or FAILOVER ABORT"
         )
-    if seen.loading:
+    if observed.loading:
         raise Unavailable(f"{instance} is loading its data (loading:1)")
-    if seen.unreadable:
+    if observed.unreadable:
         raise Refused(
-            f"{instance} has no lineage record at the key {KEY}, but {seen.unreadable}. Give the dictator the right to "
-            "read and write this key, or delete what does not belong there"
+            f"{instance} has no lineage record at the key {KEY}, but {observed.unreadable}. Give the dictator the "
+            "right to read and write this key, or delete what does not belong there"
+        )
+
+
+def _check_kind(observed: Observation) -> None:
+    instance = observed.instance
+    oldest = MIN_VALKEY if observed.valkey else MIN_REDIS
+    if observed.version < oldest:
+        kind = "Valkey" if observed.valkey else "Redis"
+        raise Refused(
+            f"{instance} runs {kind} {_dotted(observed.version)}; "
+            f"the oldest that can be switched safely is {_dotted(oldest)}"
+        )
+    if observed.cluster:
+        raise Refused(f"{instance} runs in cluster mode (cluster_enabled:1), which chooses its masters itself")
+    if not observed.read_only:
+        raise Refused(
+            f"{instance} takes writes as a slave (replica-read-only no): nothing could stop them. Set it to yes first"
+        )
+    if observed.sentinels:
+        raise Refused(
+            f"{observed.sentinels} Sentinel(s) watch {instance} (__sentinel__:hello) and would undo the switch. "
+            "Stop them first"
         )
 
 
@@ -51,10 +56,12 @@ def _dotted(version: tuple[int, ...]) -> str:
 def check_identity(state: ClusterState) -> None:
     """Refuses two names or addresses that lead to one and the same instance (run_id of INFO server)."""
     by_run_id: dict[str, Observation] = {}
-    for seen in state.listed:
-        twin = by_run_id.setdefault(seen.run_id, seen)
-        if twin is not seen:
-            raise Refused(f"{twin.instance} and {seen.instance} are one and the same instance (run_id {seen.run_id})")
+    for observed in state.listed:
+        twin = by_run_id.setdefault(observed.run_id, observed)
+        if twin is not observed:
+            raise Refused(
+                f"{twin.instance} and {observed.instance} are one and the same instance (run_id {observed.run_id})"
+            )
 
 
 def check_strangers(state: ClusterState, source: Observation, *, force: bool) -> tuple[str, ...]:
@@ -63,24 +70,24 @@ def check_strangers(state: ClusterState, source: Observation, *, force: bool) ->
     A stale address is the usual cause: what answers there has data without our record, or masters or slaves of its own.
     """
     recorded = bool(state.records)
-    found = [
-        f"{seen} {why}"
-        for seen in state.listed
-        if seen is not source and seen.record is None
-        for why in [_strange(state, source, seen, recorded=recorded)]
+    strangers = [
+        f"{observed} {why}"
+        for observed in state.listed
+        if observed is not source and observed.record is None
+        for why in [_strange(state, source, observed, recorded=recorded)]
         if why
     ]
-    if found and not force:
-        raise Refused(f"{'; '.join(found)}. It may be another cluster's, at an address that is stale. {WAYS_OUT}")
-    return tuple(found)
+    if strangers and not force:
+        raise Refused(f"{'; '.join(strangers)}. It may be another cluster's, at an address that is stale. {WAYS_OUT}")
+    return tuple(strangers)
 
 
-def _strange(state: ClusterState, source: Observation, seen: Observation, *, recorded: bool) -> str:
-    rep = seen.replication
-    own = sum(other.replication.follows(seen.instance) for other in state.everyone)
-    if rep.master and seen.connected_slaves > own:
-        return f"has {seen.connected_slaves - own} slave(s) that the topology does not list"
-    if not recorded or (not seen.empty and covers(source, seen)):
+def _strange(state: ClusterState, source: Observation, observed: Observation, *, recorded: bool) -> str:
+    rep = observed.replication
+    own = sum(other.replication.follows(observed.instance) for other in state.everyone)
+    if rep.master and observed.connected_slaves > own:
+        return f"has {observed.connected_slaves - own} slave(s) that the topology does not list"
+    if not recorded or (not observed.empty and covers(source, observed)):
         return ""
     ours = {other.instance.address for other in (*state.listed, source)} | {FENCE, HALT}
     ours |= {
@@ -88,5 +95,5 @@ def _strange(state: ClusterState, source: Observation, seen: Observation, *, rec
     }
     if rep.link_up and rep.following not in ours:
         return f"follows {'{}:{}'.format(*rep.following or ('?', 0))}, which is no instance of this cluster"
-    copy_of_ours = not seen.holder and rep.following in ours
-    return "" if seen.empty or copy_of_ours else "holds data without the lineage record of this cluster"
+    copy_of_ours = not observed.holder and rep.following in ours
+    return "" if observed.empty or copy_of_ours else "holds data without the lineage record of this cluster"

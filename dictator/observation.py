@@ -62,7 +62,7 @@ class Replication:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One instance as it was seen, at one time. `keys` counts all databases, without the lineage record.
+    """One instance as it was observed, at one time. `keys` counts all databases, without the lineage record.
 
     `record` is what the key of the lineage holds; `unreadable` is what it holds, or is answered, instead.
     """

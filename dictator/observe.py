@@ -76,8 +76,8 @@ def parse(instance: Instance, replies: Sequence[object]) -> Observation:
 
 def _outside(runtime: Runtime, listed: tuple[Observation, ...]) -> tuple[Observation, ...]:
     """The unlisted instances that matter: masters that listed slaves follow, and those that the newest record names."""
-    known = {seen.instance.address for seen in listed} | {FENCE, HALT}
-    run_ids = {seen.run_id for seen in listed}
+    known = {observed.instance.address for observed in listed} | {FENCE, HALT}
+    run_ids = {observed.run_id for observed in listed}
     outside: dict[str, Observation] = {}
     unknown = [*_named_by_records(listed), *_followed_by(listed)]
     for _ in range(CHAIN):
@@ -85,23 +85,23 @@ def _outside(runtime: Runtime, listed: tuple[Observation, ...]) -> tuple[Observa
         known |= set(asked)
         outcomes = _observe_all(runtime, tuple(asked.values()))
         reached = [outcome for outcome in outcomes if isinstance(outcome, Observation)]
-        for seen in reached:
-            if seen.run_id not in run_ids and not seen.loading:
-                outside.setdefault(seen.run_id, seen)
+        for observed in reached:
+            if observed.run_id not in run_ids and not observed.loading:
+                outside.setdefault(observed.run_id, observed)
         unknown = _followed_by(reached)
     return tuple(outside.values())
 
 
 def _followed_by(instances: Iterable[Observation]) -> list[Instance]:
-    addresses = {seen.replication.following for seen in instances}
+    addresses = {observed.replication.following for observed in instances}
     return [Instance(host, host, port) for host, port in filter(None, addresses)]
 
 
 def _named_by_records(listed: tuple[Observation, ...]) -> list[Instance]:
     """The master of the highest epoch, and the source of an intent, where the document does not list their names."""
-    records = [seen.record for seen in listed if seen.record]
+    records = [observed.record for observed in listed if observed.record]
     newest = max((record.epoch for record in records), default=0)
-    names = {seen.instance.name for seen in listed}
+    names = {observed.instance.name for observed in listed}
     members = {
         member for record in records if record.epoch == newest for member in (record.master, record.source) if member
     }
@@ -109,10 +109,12 @@ def _named_by_records(listed: tuple[Observation, ...]) -> list[Instance]:
 
 
 def _masters_again(runtime: Runtime, state: ClusterState) -> ClusterState:
-    masters = [seen.instance for seen in state.everyone if seen.replication.master or seen.replication.parked]
+    masters = [
+        observed.instance for observed in state.everyone if observed.replication.master or observed.replication.parked
+    ]
     again = {
         outcome.instance: outcome for outcome in _observe_all(runtime, masters) if isinstance(outcome, Observation)
     }
-    fresh = [again.get(seen.instance, seen) for seen in state.everyone]
+    fresh = [again.get(observed.instance, observed) for observed in state.everyone]
     count = len(state.listed)
     return ClusterState(fresh[0], tuple(fresh[1:count]), tuple(fresh[count:]), state.left_out)

@@ -49,11 +49,11 @@ class Plan:
     lineage_id: str = ""
 
 
-def plan(observed: ClusterState, claim: Claim, *, force: bool = False) -> Plan:
+def plan(snapshot: ClusterState, claim: Claim, *, force: bool = False) -> Plan:
     """The steps from what was observed to the wanted topology; a TopologyError where there is no safe way."""
-    state = without_foreign(observed, claim.cluster)
-    for seen in state.listed:
-        check(seen)
+    state = without_foreign(snapshot, claim.cluster)
+    for observed in state.listed:
+        check(observed)
     check_identity(state)
     source = recorded(state, force=force) if state.records else unrecorded(state, force=force)
     check(source.observation)
@@ -64,7 +64,7 @@ def plan(observed: ClusterState, claim: Claim, *, force: bool = False) -> Plan:
     )
     discarded = tuple(dict.fromkeys((*source.discarded, *strange, *lost)))
     if steps:
-        steps = (CheckRights(tuple(seen.instance for seen in _touched(state, source))), *steps)
+        steps = (CheckRights(tuple(observed.instance for observed in _touched(state, source))), *steps)
     return Plan(source.observation.instance, steps, state.left_out, discarded, lineage.id)
 
 
@@ -84,10 +84,10 @@ class _Lineage:
 
     @classmethod
     def after(cls, state: ClusterState, source: Source, claim: Claim) -> "_Lineage":
-        """Above every epoch that was seen, and above those that a FLUSHALL has erased: the clock has passed them."""
+        """Above every epoch that was observed, and those that a FLUSHALL has erased: the clock has passed them."""
         newest = source.observation.record or (state.records[0] if state.records else None)
         epochs = [record.epoch for record in state.records]
-        epoch = max(claim.clock, *(seen + 1 for seen in epochs)) if epochs else claim.clock
+        epoch = max(claim.clock, *(known + 1 for known in epochs)) if epochs else claim.clock
         forced = epoch if source.forced else newest.forced if newest else 0
         return cls(claim.cluster, newest.id if newest else claim.fresh_id, epoch, forced)
 
@@ -112,7 +112,7 @@ def _stay(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool
     # a promotion changes the master's replication id, so that every link is made anew
     lift = () if master.replication.master else (Lift(master.instance, lineage.served(master.instance)),)
     record = lift or _record_of(master, lineage)
-    wrong = tuple(seen.instance for seen in state.slaves if lift or not _follows(seen, master))
+    wrong = tuple(observed.instance for observed in state.slaves if lift or not _follows(observed, master))
     follow = (Follow(wrong, master.instance),) if wrong else ()
     first, rest = _tidy((master,)), _tidy(state.slaves)
     # a master with a min-replicas-to-write takes no write, and so no record, before its slaves are there; and the first
@@ -130,19 +130,19 @@ def _record_of(master: Observation, lineage: _Lineage) -> tuple[WriteRecord, ...
     return () if record.served else (WriteRecord(instance, lineage.served(instance, record.epoch)),)
 
 
-def _follows(seen: Observation, master: Observation) -> bool:
-    return seen.replication.linked_to(master.instance, master.replication.history.replid)
+def _follows(observed: Observation, master: Observation) -> bool:
+    return observed.replication.linked_to(master.instance, master.replication.history.replid)
 
 
 def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool) -> Steps:
     """The source hands over to the wanted master."""
     old, new = source.observation, state.master.instance
-    others = tuple(seen for seen in state.slaves if seen.instance != old.instance)
+    others = tuple(observed for observed in state.slaves if observed.instance != old.instance)
     parks, lost = _parks((state.master, *others), old, force=force)
     if not old.replication.master:
         # a parked one serves no new slaves, and a copy is no source: make it a master first, then look again
         return (Lift(old.instance, lineage.served(old.instance)), Replan()), lost
-    slaves = tuple(seen.instance for seen in others)
+    slaves = tuple(observed.instance for observed in others)
     # a source that wants several slaves in time would take no writes with just the target below it
     below = slaves if old.min_replicas % LEFTOVER < 2 else ()
     intent = lineage.intended(old.instance, new)
@@ -168,26 +168,28 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
 
 def _parks(others: tuple[Observation, ...], source: Observation, *, force: bool) -> Steps:
     """Every master that is to become a slave is parked first: what it holds is judged when it can no longer change."""
-    lost = tuple(str(seen) for seen in others if seen.holder and not overwritable(seen, source))
+    lost = tuple(str(observed) for observed in others if observed.holder and not overwritable(observed, source))
     if lost and not force:
         raise Refused(f"{'; '.join(lost)}: not part of what {source.instance} holds, and would be lost. {WAYS_OUT}")
-    return tuple(Park(seen.instance, source.instance, force) for seen in others if seen.replication.master), lost
+    return tuple(
+        Park(observed.instance, source.instance, force) for observed in others if observed.replication.master
+    ), lost
 
 
-def overwritable(seen: Observation, source: Observation) -> bool:
-    """Whether `seen` can become a slave of `source` without losing anything: the ancestor rule, or a closed epoch.
+def overwritable(observed: Observation, source: Observation) -> bool:
+    """Whether `observed` can become a slave of `source` without losing anything: the ancestor rule, or a closed epoch.
 
     A source that is parked under its own intent was fenced by that handover. Once another instance is the master of
     that epoch, or of a later one, everything that it ever acknowledged is part of what that one has.
     """
-    if covers(source, seen):
+    if covers(source, observed):
         return True
-    record, later = seen.record, source.record
-    if not (seen.replication.parked and record and record.source and later and later.id == record.id):
+    record, later = observed.record, source.record
+    if not (observed.replication.parked and record and record.source and later and later.id == record.id):
         return False
-    return record.source.name == seen.instance.name and later.forced <= record.epoch <= later.epoch
+    return record.source.name == observed.instance.name and later.forced <= record.epoch <= later.epoch
 
 
 def _tidy(instances: tuple[Observation, ...]) -> tuple[Step, ...]:
-    fenced = tuple(seen.instance for seen in instances if seen.min_replicas >= LEFTOVER)
+    fenced = tuple(observed.instance for observed in instances if observed.min_replicas >= LEFTOVER)
     return (Tidy(fenced),) if fenced else ()

@@ -33,8 +33,8 @@ class Receipt(msgspec.Struct, kw_only=True):
     @property
     def open(self) -> str:
         """What is still to be done, in one line; empty where everything is as wanted."""
-        told = [f"left out: {each}" for each in self.left_out] + [f"not following yet: {each}" for each in self.syncing]
-        return "; ".join(told)
+        left_out = [f"left out: {instance}" for instance in self.left_out]
+        return "; ".join(left_out + [f"not following yet: {reason}" for reason in self.syncing])
 
     def json(self) -> bytes:
         """The receipt as JSON."""

@@ -53,7 +53,9 @@ def _check_ids(state: ClusterState) -> None:
 
 
 def _holders(state: ClusterState, lineage_id: str) -> str:
-    return ", ".join(str(seen.instance) for seen in state.everyone if seen.record and seen.record.id == lineage_id)
+    return ", ".join(
+        str(observed.instance) for observed in state.everyone if observed.record and observed.record.id == lineage_id
+    )
 
 
 def _by_epoch(state: ClusterState) -> Observation:
@@ -109,25 +111,25 @@ def _was_promoted(state: ClusterState, record: Record, target: Observation) -> b
     return target.replication.parked and _includes_all(state, record, target)
 
 
-def _kept(state: ClusterState, record: Record, seen: Observation) -> bool:
+def _kept(state: ClusterState, record: Record, observed: Observation) -> bool:
     """Whether it has the record of the epoch, or lost it in a way that its history still proves (a FLUSHALL)."""
-    if seen.epoch == record.epoch:
+    if observed.epoch == record.epoch:
         return True
-    return not _is_copy(seen) and _includes_all(state, record, seen)
+    return not _is_copy(observed) and _includes_all(state, record, observed)
 
 
-def _includes_all(state: ClusterState, record: Record, seen: Observation) -> bool:
-    holders = [other for other in state.everyone if other.epoch == record.epoch and other is not seen]
-    return all(covers(seen, other) for other in holders)
+def _includes_all(state: ClusterState, record: Record, observed: Observation) -> bool:
+    holders = [other for other in state.everyone if other.epoch == record.epoch and other is not observed]
+    return all(covers(observed, other) for other in holders)
 
 
-def _is_copy(seen: Observation) -> bool:
-    return not seen.replication.master and not seen.replication.parked
+def _is_copy(observed: Observation) -> bool:
+    return not observed.replication.master and not observed.replication.parked
 
 
 def _without_its_master(state: ClusterState, record: Record) -> Observation:
     """Somebody made the epoch's master a slave: the one master that there is, or in a cycle the most advanced copy."""
-    masters = [seen for seen in state.everyone if seen.replication.master]
+    masters = [observed for observed in state.everyone if observed.replication.master]
     if len(masters) == 1 and masters[0].epoch == record.epoch:
         return masters[0]
     if masters:
@@ -135,14 +137,14 @@ def _without_its_master(state: ClusterState, record: Record) -> Observation:
             f"{record}, but that is a slave by now, and not of a master with this record: {_list(state.everyone)}. "
             f"{WAYS_OUT}"
         )
-    known = {seen.instance.address for seen in state.everyone} | {FENCE, HALT}
+    known = {observed.instance.address for observed in state.everyone} | {FENCE, HALT}
     strangers = sorted(
-        "{}:{}".format(*seen.replication.following)
-        for seen in state.everyone
-        if seen.replication.following and seen.replication.following not in known
+        "{}:{}".format(*observed.replication.following)
+        for observed in state.everyone
+        if observed.replication.following and observed.replication.following not in known
     )
     missing = [*map(str, state.left_out), *strangers]
-    copies = tuple(seen for seen in state.everyone if seen.epoch == record.epoch)
+    copies = tuple(observed for observed in state.everyone if observed.epoch == record.epoch)
     best = most_advanced(copies, state.master)
     if missing:
         raise LostHolder(
@@ -153,7 +155,7 @@ def _without_its_master(state: ClusterState, record: Record) -> Observation:
 
 
 def _lost(state: ClusterState, record: Record, member: Member | None) -> NoReturn:
-    copies = tuple(seen for seen in state.listed if seen.epoch == record.epoch) or state.listed
+    copies = tuple(observed for observed in state.listed if observed.epoch == record.epoch) or state.listed
     raise LostHolder(
         f"{record}, but {member} can't be reached{_why(state, member)}; it may hold newer writes and come back. "
         f"The most advanced copy is {most_advanced(copies, state.master)}. {WAYS_OUT}"
@@ -165,21 +167,21 @@ def _why(state: ClusterState, member: Member | None) -> str:
     return f" ({reasons[0]})" if reasons else ""
 
 
-def _lost_its_record(state: ClusterState, record: Record, seen: Observation) -> NoReturn:
+def _lost_its_record(state: ClusterState, record: Record, observed: Observation) -> NoReturn:
     holders = tuple(other for other in state.everyone if other.epoch == record.epoch)
     raise Refused(
-        f"{record}, but {seen} does not hold that record, and its history does not include that of those which do: "
+        f"{record}, but {observed} does not hold that record, and its history does not include that of those which do: "
         f"{_list(holders)}. It has lost its disk, or came back with an older one. {WAYS_OUT}"
     )
 
 
 def _check_masters(state: ClusterState, source: Observation) -> None:
     """Refuses a second master that was made of the same data: both may have taken writes."""
-    for seen in state.everyone:
-        ours = seen.record is not None and seen.replication.master
-        if ours and seen is not source and not covers(source, seen):
+    for observed in state.everyone:
+        ours = observed.record is not None and observed.replication.master
+        if ours and observed is not source and not covers(source, observed):
             raise Refused(
-                f"two masters hold data of this cluster, and neither's is part of the other's: {source}; {seen}. "
+                f"two masters hold data of this cluster, and neither's is part of the other's: {source}; {observed}. "
                 f"{WAYS_OUT}"
             )
 
@@ -187,11 +189,11 @@ def _check_masters(state: ClusterState, source: Observation) -> None:
 def _forced(state: ClusterState, refusal: TopologyError) -> Source:
     """The highest epoch, then the most advanced; of two lineages that of the wanted master."""
     own = state.master.record.id if state.master.record else state.records[0].id
-    candidates = tuple(seen for seen in state.everyone if seen.record and seen.record.id == own)
+    candidates = tuple(observed for observed in state.everyone if observed.record and observed.record.id == own)
     chosen = most_advanced(candidates, state.master)
     reason = str(refusal).removesuffix(f". {WAYS_OUT}")
-    others = tuple(seen for seen in state.everyone if seen.holder or seen.epoch >= chosen.epoch)
-    lost = (str(seen) for seen in others if seen is not chosen and not covers(chosen, seen))
+    others = tuple(observed for observed in state.everyone if observed.holder or observed.epoch >= chosen.epoch)
+    lost = (str(observed) for observed in others if observed is not chosen and not covers(chosen, observed))
     return Source(chosen, (f"whatever this refusal protects: {reason}", *lost), forced=True)
 
 

@@ -30,15 +30,15 @@ class ClusterState:
     @property
     def records(self) -> tuple[Record, ...]:
         """The records of all that were reached, without repetitions, the highest epoch first."""
-        found = dict.fromkeys(seen.record for seen in self.everyone if seen.record)
-        return tuple(sorted(found, key=lambda record: -record.epoch))
+        distinct = dict.fromkeys(observed.record for observed in self.everyone if observed.record)
+        return tuple(sorted(distinct, key=lambda record: -record.epoch))
 
     def locate(self, member: Member | None) -> Observation | None:
         """The instance that a record names: by its name, or else by the address that it had."""
         if member is None:
             return None
-        named = [seen for seen in self.everyone if seen.instance.name == member.name]
-        there = [seen for seen in self.everyone if seen.instance.address == (member.host, member.port)]
+        named = [observed for observed in self.everyone if observed.instance.name == member.name]
+        there = [observed for observed in self.everyone if observed.instance.address == (member.host, member.port)]
         return next(iter((*named, *there)), None)
 
 
@@ -47,25 +47,29 @@ def without_foreign(state: ClusterState, cluster: str) -> ClusterState:
 
     A stale DNS record leads to such an instance. Unavailable where the wanted master is one.
     """
-    foreign = {seen.instance: seen.record for seen in state.everyone if seen.record and seen.record.cluster != cluster}
+    foreign = {
+        observed.instance: observed.record
+        for observed in state.everyone
+        if observed.record and observed.record.cluster != cluster
+    }
     if state.master.instance in foreign:
         raise Unavailable(f"the wanted master {_reason(state.master, cluster)}; its address may be stale")
     left_out = tuple(
-        Skipped(str(seen.instance), _reason(seen, cluster).removeprefix(f"{seen.instance} "))
-        for seen in state.slaves
-        if seen.instance in foreign
+        Skipped(str(observed.instance), _reason(observed, cluster).removeprefix(f"{observed.instance} "))
+        for observed in state.slaves
+        if observed.instance in foreign
     )
     return replace(
         state,
-        slaves=tuple(seen for seen in state.slaves if seen.instance not in foreign),
-        outside=tuple(seen for seen in state.outside if seen.instance not in foreign),
+        slaves=tuple(observed for observed in state.slaves if observed.instance not in foreign),
+        outside=tuple(observed for observed in state.outside if observed.instance not in foreign),
         left_out=(*state.left_out, *left_out),
     )
 
 
-def _reason(seen: Observation, cluster: str) -> str:
-    other = seen.record.cluster if seen.record else ""
-    return f"{seen.instance} belongs to the cluster {other!r}, not to {cluster!r} ({seen.record})"
+def _reason(observed: Observation, cluster: str) -> str:
+    other = observed.record.cluster if observed.record else ""
+    return f"{observed.instance} belongs to the cluster {other!r}, not to {cluster!r} ({observed.record})"
 
 
 def covers(later: Observation, earlier: Observation) -> bool:
@@ -79,9 +83,16 @@ def most_advanced(copies: tuple[Observation, ...], wanted: Observation) -> Obser
     Among equals the wanted master is taken, else the one with most keys.
     """
 
-    def rank(seen: Observation) -> tuple[int, bool, int, bool, int, int]:
-        covered = sum(covers(seen, other) for other in copies)
-        parked = seen.replication.parked
-        return seen.epoch, not parked, covered, seen is wanted, seen.keys, seen.replication.history.offset
+    def rank(observed: Observation) -> tuple[int, bool, int, bool, int, int]:
+        covered = sum(covers(observed, other) for other in copies)
+        parked = observed.replication.parked
+        return (
+            observed.epoch,
+            not parked,
+            covered,
+            observed is wanted,
+            observed.keys,
+            observed.replication.history.offset,
+        )
 
     return max(copies, key=rank)

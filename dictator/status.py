@@ -25,21 +25,21 @@ def _describe(runtime: Runtime, instance: Instance | Skipped) -> State:
         return {"instance": str(instance), "error": str(error)}
 
 
-def _fields(seen: Observation) -> State:
-    rep, record = seen.replication, seen.record
+def _fields(observed: Observation) -> State:
+    rep, record = observed.replication, observed.record
     return {
-        "instance": str(seen.instance),
+        "instance": str(observed.instance),
         "role": "master" if rep.master else "slave",
         "parked": rep.parked,
         "following": None if rep.following is None else "{}:{}".format(*rep.following),
         "link": "up" if rep.link_up else "syncing" if rep.syncing else None if rep.master else "down",
         "offset": rep.history.offset,
         "replid": rep.history.replid,
-        "keys": seen.keys,
-        "loading": seen.loading,
-        "run_id": seen.run_id,
-        "version": f"{'valkey' if seen.valkey else 'redis'} {'.'.join(map(str, seen.version))}",
-        "min_replicas_to_write": seen.min_replicas,
+        "keys": observed.keys,
+        "loading": observed.loading,
+        "run_id": observed.run_id,
+        "version": f"{'valkey' if observed.valkey else 'redis'} {'.'.join(map(str, observed.version))}",
+        "min_replicas_to_write": observed.min_replicas,
         "cluster": record.cluster if record else None,
         "epoch": record.epoch if record else None,
         "record": str(record) if record else None,

@@ -12,10 +12,10 @@ from safe_redis.errors import LostHolder, Refused
 
 def unrecorded(state: ClusterState, *, force: bool) -> Source:
     """The source, or Refused (several histories), or LostHolder (it may be the one that can't be reached)."""
-    holders = tuple(seen for seen in state.everyone if seen.holder)
+    holders = tuple(observed for observed in state.everyone if observed.holder)
     if holders:
         source = _maximal(holders, state, force=force)
-    elif all(seen.empty for seen in state.listed):
+    elif all(observed.empty for observed in state.listed):
         source = _all_empty(state, force=force)
     else:
         source = _without_holder(state, force=force)
@@ -29,18 +29,18 @@ def unrecorded(state: ClusterState, *, force: bool) -> Source:
 
 
 def _maximal(holders: tuple[Observation, ...], state: ClusterState, *, force: bool) -> Source:
-    maxima = [seen for seen in holders if all(covers(seen, other) for other in holders)]
+    maxima = [observed for observed in holders if all(covers(observed, other) for other in holders)]
     # two that cover each other hold the same; a writable one needs no lifting, and the wanted one no switch
-    maxima.sort(key=lambda seen: (seen.replication.parked, seen is not state.master))
+    maxima.sort(key=lambda observed: (observed.replication.parked, observed is not state.master))
     if not maxima:
-        described = "; ".join(str(seen) for seen in holders)
+        described = "; ".join(str(observed) for observed in holders)
         if not force:
             raise Refused(
                 f"{len(holders)} instances hold data of histories that don't include each other: {described}. "
                 f"{WAYS_OUT}"
             )
         chosen = _preferred(holders, state)
-        return Source(chosen, tuple(str(seen) for seen in holders if not covers(chosen, seen)), forced=True)
+        return Source(chosen, tuple(str(observed) for observed in holders if not covers(chosen, observed)), forced=True)
     source = maxima[0]
     if source.replication.parked and state.left_out:
         missing = ", ".join(str(skipped) for skipped in state.left_out)
@@ -57,10 +57,13 @@ def _maximal(holders: tuple[Observation, ...], state: ClusterState, *, force: bo
 def _preferred(holders: tuple[Observation, ...], state: ClusterState) -> Observation:
     """What force keeps: the wanted master's history; else the holder with most keys, a parked one last."""
     wanted = state.master
-    related = [seen for seen in holders if not wanted.empty and covers(seen, wanted)]
+    related = [observed for observed in holders if not wanted.empty and covers(observed, wanted)]
     if related:
-        return max(related, key=lambda seen: (seen is wanted, seen.replication.history.offset))
-    return max(holders, key=lambda seen: (not seen.replication.parked, seen.keys, seen.replication.history.offset))
+        return max(related, key=lambda observed: (observed is wanted, observed.replication.history.offset))
+    return max(
+        holders,
+        key=lambda observed: (not observed.replication.parked, observed.keys, observed.replication.history.offset),
+    )
 
 
 def _all_empty(state: ClusterState, *, force: bool) -> Source:
@@ -74,20 +77,20 @@ def _all_empty(state: ClusterState, *, force: bool) -> Source:
             )
         return Source(state.master, (f"whatever {missing} may hold",), forced=True)
     rep = state.master.replication
-    for seen in state.everyone:
-        if rep.follows(seen.instance) and seen.replication.master:
-            return Source(seen)
+    for observed in state.everyone:
+        if rep.follows(observed.instance) and observed.replication.master:
+            return Source(observed)
     return Source(state.master)
 
 
 def _without_holder(state: ClusterState, *, force: bool) -> Source:
-    copies = tuple(seen for seen in state.listed if not seen.empty)
+    copies = tuple(observed for observed in state.listed if not observed.empty)
     best = most_advanced(copies, state.master)
     if force:
         beyond = f"whatever the master of {best.instance} held beyond offset {best.replication.history.offset}"
-        unrelated = tuple(str(seen) for seen in copies if not covers(best, seen))
+        unrelated = tuple(str(observed) for observed in copies if not covers(best, observed))
         return Source(best, (beyond, *unrelated), forced=True)
-    came_back_empty = any(seen.replication.master for seen in state.everyone)
+    came_back_empty = any(observed.replication.master for observed in state.everyone)
     if state.left_out or not came_back_empty:
         missing = ", ".join(str(skipped) for skipped in state.left_out) or _masters(copies)
         raise LostHolder(
@@ -97,7 +100,7 @@ def _without_holder(state: ClusterState, *, force: bool) -> Source:
 
 
 def _masters(copies: tuple[Observation, ...]) -> str:
-    addresses = {f"{host}:{port}" for host, port in (seen.replication.following or ("?", 0) for seen in copies)}
+    addresses = {f"{host}:{port}" for host, port in (observed.replication.following or ("?", 0) for observed in copies)}
     return f"their master at {', '.join(sorted(addresses))}"
 
 
@@ -106,11 +109,11 @@ def _other_masters_copies(state: ClusterState, source: Observation) -> tuple[str
 
     A master that was restarted has a new history, so that its own copies prove nothing: an address decides.
     """
-    ours = {seen.instance.address for seen in state.listed} | {source.instance.address, FENCE, HALT}
+    ours = {observed.instance.address for observed in state.listed} | {source.instance.address, FENCE, HALT}
     outside_is_source = source in state.outside
     return tuple(
-        str(seen)
-        for seen in state.listed
-        if not seen.empty and seen is not source and not seen.holder and not covers(source, seen)
-        if outside_is_source or (seen.replication.link_up and seen.replication.following not in ours)
+        str(observed)
+        for observed in state.listed
+        if not observed.empty and observed is not source and not observed.holder and not covers(source, observed)
+        if outside_is_source or (observed.replication.link_up and observed.replication.following not in ours)
     )

@@ -51,9 +51,9 @@ def _refuse(run: Run, instance: Instance, text: str, rep: dict[str, str]) -> NoR
         raise Stale(f"{instance} is no master any more")
     if code in ("OOM", "ERR"):
         (fields,) = check_replies(instance, run.runtime.link(instance).send(("INFO", "memory")))
-        found = memory(fields)
+        used = memory(fields)
         raise Refused(
-            f"{instance} takes no writes, and so no lineage record: it uses {found.used} bytes, its maxmemory is "
-            f"{found.limit} ({text}). Raise maxmemory, or delete what is not needed"
+            f"{instance} takes no writes, and so no lineage record: it uses {used.used} bytes, its maxmemory is "
+            f"{used.limit} ({text}). Raise maxmemory, or delete what is not needed"
         )
     raise Unavailable(f"{instance} did not write the lineage record at {KEY}: {text}")

@@ -51,10 +51,10 @@ def check_rights(run: Run, step: CheckRights) -> Figures:
             return ""  # the step that needs it says so
         return f"{instance}: {', '.join(lacking)}" if lacking else ""
 
-    found = [text for text in run.runtime.map_parallel(missing, step.instances) if text]
-    if found:
+    complaints = [text for text in run.runtime.map_parallel(missing, step.instances) if text]
+    if complaints:
         raise Refused(
-            f"the dictator's user has no permissions to run commands of a switch: {'; '.join(found)}. "
+            f"the dictator's user has no permissions to run commands of a switch: {'; '.join(complaints)}. "
             "The smallest rule that works is in docs/security.md"
         )
     return {}
@@ -117,11 +117,11 @@ def _wait_until_durable(run: Run, target: Instance) -> Figures:
         return None if last.aof and (last.busy or last.failed) else last
 
     limit = run.settings.sync_timeout
-    found = poll(run.runtime, limit, durable)
-    if found is None:
+    result = poll(run.runtime, limit, durable)
+    if result is None:
         why = last.failed or "its append-only file is still being rewritten (aof_rewrite_in_progress)"
         raise NotCaughtUp(f"{target} could lose what it has in a crash: {why}, gave up after {limit:g} s")
-    if not found.aof:
+    if not result.aof:
         run.warn(f"{target} has no append-only file: a crash would cost what was written since its last snapshot")
         return {"aof": "off"}
     return {}
