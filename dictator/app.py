@@ -7,6 +7,8 @@ import msgspec
 from flask import Flask, Response, request
 
 from dictator.apply import Dictator
+from dictator.journal import Journal
+from dictator.page.routes import blueprint
 from dictator.settings import Settings
 from safe_redis.errors import DocumentError
 from safe_redis.fairlock import QUEUE
@@ -34,13 +36,18 @@ def create() -> Flask:
 def make(dictator: Dictator) -> Flask:
     """The app around a dictator."""
     admitted = Admitted()
+    journal = Journal()
 
     def put(topology: Topology) -> Response:
         force, dry_run = _flag("force"), _flag("dry_run")
         if dry_run:
             return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
         version = from_headers(request.headers.get)
-        receipt = dictator.apply(topology, force=force, admit=lambda: admitted.admit(version))
+        receipt = journal.record(
+            topology,
+            lambda: dictator.apply(topology, force=force, admit=lambda: admitted.admit(version)),
+            force=force,
+        )
         status = 202 if receipt.open else 200
         if request.accept_mimetypes.best_match(["text/plain", "application/json"]) == "application/json":
             return Response(receipt.json(), status=status, mimetype="application/json")
@@ -49,6 +56,7 @@ def make(dictator: Dictator) -> Flask:
         return text(f"OK{still_open}{lost}", status)
 
     app = document_app("dictator", "/master", put)
+    app.register_blueprint(blueprint(dictator, journal))
 
     @app.get("/master")
     def _state() -> Response:

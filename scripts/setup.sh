@@ -49,6 +49,8 @@ dig bind9-dnsutils
 COMMANDS
     [ "$level" = demo ] || cat <<'COMMANDS'
 busybox busybox
+chromium chromium
+chromedriver chromium-driver
 dash dash
 shellcheck shellcheck
 systemd-analyze systemd

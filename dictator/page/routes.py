@@ -1,0 +1,79 @@
+"""Serves the page and its two files, and the history."""
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, render_template, request
+
+from dictator.apply import Dictator
+from dictator.journal import Journal
+from dictator.page.view import make
+from safe_redis.web import text
+
+# nothing is loaded from elsewhere, and nothing may be embedded elsewhere
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'"
+)
+# however many look at the page, the instances are asked once in this time (s)
+FRESH = 1.0
+
+
+class Snapshot:
+    """What the instances say, asked anew when it is older than FRESH."""
+
+    def __init__(self, dictator: Dictator) -> None:
+        self._dictator = dictator
+        self._lock = threading.Lock()
+        self._taken = -FRESH
+        self._instances: list[dict[str, Any]] = []
+
+    def instances(self) -> list[dict[str, Any]]:
+        """As GET /master has them."""
+        with self._lock:
+            if time.monotonic() - self._taken >= FRESH:
+                self._instances = msgspec.to_builtins(self._dictator.state()["instances"])
+                self._taken = time.monotonic()
+            return self._instances
+
+
+def blueprint(dictator: Dictator, journal: Journal) -> Blueprint:
+    """`/`, `/page.css`, `/page.js` and `/history`."""
+    pages = Blueprint("page", __name__, template_folder=".", static_folder=None)
+    snapshot = Snapshot(dictator)
+
+    @pages.get("/")
+    def _page() -> Response:
+        view = make(journal.wanted, snapshot.instances(), journal.history())
+        answer = Response(render_template("page.html", view=view), mimetype="text/html")
+        answer.headers["Content-Security-Policy"] = POLICY
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    @pages.get("/page.css")
+    def _style() -> Response:
+        return _file(pages, "page.css", "text/css")
+
+    @pages.get("/page.js")
+    def _script() -> Response:
+        return _file(pages, "page.js", "text/javascript")
+
+    @pages.get("/history")
+    def _history() -> Response:
+        return Response(msgspec.json.encode(journal.history()), mimetype="application/json")
+
+    @pages.put("/history")
+    def _restore() -> Response:
+        journal.restore(request.get_data(cache=False))
+        return text("OK")
+
+    return pages
+
+
+def _file(pages: Blueprint, name: str, kind: str) -> Response:
+    with pages.open_resource(name, "rb") as file:
+        return Response(file.read(), mimetype=kind)
