@@ -1,7 +1,7 @@
 """Connections that earlier runs have only looked through, kept for the next: opening fifty takes longer than asking.
 
-A run that acts never gives its connections back, and what a connection was asked has been answered before it comes
-here. So nothing of an earlier run is on the way. One that has broken meanwhile is reopened by the link that looks.
+A run that acts opens new connections, and never gives them back. What a kept one was asked has been answered, so that
+nothing of an earlier run is on the way. One that has broken meanwhile is reopened by the link that looks.
 """
 
 import time

@@ -47,9 +47,13 @@ class RedisLink:
             return talk.result
 
     def act(self) -> None:
-        """Makes the link acting: its next use takes over, and from then on it isn't reopened."""
+        """Makes the link acting: its next use takes over, and from then on it isn't reopened.
+
+        That is over a new connection: a kept one may lead to what was at this address before.
+        """
         with self.lock:
             self._acting = True
+            self._connection.close()
 
     def close(self) -> None:
         """Closes the connection; a looking link opens a new one at its next use."""

@@ -37,7 +37,7 @@ class RedisRuntime:
         with self._lock:
             known = self._links.get(instance.address)
             if known is None:
-                kept = self._idle.take(instance)
+                kept = None if self._acting else self._idle.take(instance)
                 known = RedisLink(instance, self._access, acting=self._acting, connection=kept)
                 self._links[instance.address] = known
                 self._instances[instance.address] = instance
