@@ -28,26 +28,37 @@ def take_over(connection: Connection, instance: Instance, user: str) -> Waits[No
     Raises NotAllowed where a permission is missing, NoAnswer for any other error.
     """
     # the name comes first: of two that take over at the same time, at least one sees the other
-    named, killed = yield from connection.ask((SET_NAME, KILL_NAME), LIMIT)
-    _accept(instance, SET_NAME, named)
-    if not isinstance(killed, ServerError):
-        return
-    if killed.text != "ERR syntax error":
-        _accept(instance, KILL_NAME, killed)
-    # only Valkey 9.1 ends connections by name
     if user in ("", "default"):
-        yield from _kill_by_id(connection, instance)
+        yield from _by_name_or_id(connection, instance)
     else:
-        yield from _kill(connection, instance, ("CLIENT", "KILL", "USER", user, "SKIPME", "yes"))
+        yield from _by_name_or_user(connection, instance, user)
 
 
-def _kill_by_id(connection: Connection, instance: Instance) -> Waits[None]:
-    listed, own = yield from connection.ask((LIST, ID), LIST_LIMIT)
+def _by_name_or_id(connection: Connection, instance: Instance) -> Waits[None]:
+    # in one round trip, whichever of the two ways it takes
+    named, killed, listed, own = yield from connection.ask((SET_NAME, KILL_NAME, LIST, ID), LIST_LIMIT)
+    if _are_killed(instance, named, killed):
+        return
     _accept(instance, LIST, listed)
     _accept(instance, ID, own)
     others = [number for number in NAMED.findall(str(listed)) if number != str(own)]
     if others:
         yield from _kill(connection, instance, *(("CLIENT", "KILL", "ID", number) for number in others))
+
+
+def _by_name_or_user(connection: Connection, instance: Instance, user: str) -> Waits[None]:
+    named, killed = yield from connection.ask((SET_NAME, KILL_NAME), LIMIT)
+    if not _are_killed(instance, named, killed):
+        yield from _kill(connection, instance, ("CLIENT", "KILL", "USER", user, "SKIPME", "yes"))
+
+
+def _are_killed(instance: Instance, named: object, killed: object) -> bool:
+    """Whether the server has ended the connections by their name, as only Valkey 9.1 does."""
+    _accept(instance, SET_NAME, named)
+    if isinstance(killed, ServerError) and killed.text == "ERR syntax error":
+        return False
+    _accept(instance, KILL_NAME, killed)
+    return True
 
 
 def _kill(connection: Connection, instance: Instance, *commands: Command) -> Waits[None]:

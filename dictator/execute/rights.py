@@ -42,22 +42,29 @@ MEMORY: Command = ("INFO", "memory")
 def check_rights(run: Run, step: CheckRights) -> Figures:
     """Refuses where the dictator's user lacks the right to a command of the plan, before anything was changed."""
 
-    def missing(instance: Instance) -> str:
-        try:
-            link = run.runtime.link(instance)
-            lacking = _refused(TRANSACTIONS, link.send(*TRANSACTIONS), "")
-            lacking = lacking or _refused(REHEARSAL, link.send(*REHEARSAL), "NOPERM")
-        except NoAnswer:
-            return ""  # the step that needs it says so
-        return f"{instance}: {', '.join(lacking)}" if lacking else ""
-
-    complaints = [text for text in run.runtime.map_parallel(missing, step.instances) if text]
+    lacking = _refusals(run, step.instances, TRANSACTIONS, "")
+    # one that gave no answer is left to the step that needs it
+    transacting = [instance for instance, names in lacking.items() if not names]
+    lacking |= _refusals(run, transacting, REHEARSAL, "NOPERM")
+    complaints = [f"{instance}: {', '.join(names)}" for instance, names in lacking.items() if names]
     if complaints:
         raise Refused(
             f"the dictator's user has no permissions to run commands of a switch: {'; '.join(complaints)}. "
             "The smallest rule that works is in docs/security.md"
         )
     return {}
+
+
+def _refusals(
+    run: Run, instances: Sequence[Instance], commands: tuple[Command, ...], code: str
+) -> dict[Instance, list[str]]:
+    """The names of the refused commands, for each instance that answers."""
+    outcomes = run.runtime.send_all([(instance, commands) for instance in instances])
+    return {
+        instance: _refused(commands, outcome, code)
+        for instance, outcome in zip(instances, outcomes, strict=True)
+        if not isinstance(outcome, NoAnswer)
+    }
 
 
 def _refused(commands: Sequence[Command], replies: Sequence[Any], code: str) -> list[str]:
