@@ -41,7 +41,6 @@ MEMORY: Command = ("INFO", "memory")
 
 def check_rights(run: Run, step: CheckRights) -> Figures:
     """Refuses where the dictator's user lacks the right to a command of the plan, before anything was changed."""
-
     lacking = _refusals(run, step.instances, TRANSACTIONS, "")
     # one that gave no answer is left to the step that needs it
     transacting = [instance for instance, names in lacking.items() if not names]
