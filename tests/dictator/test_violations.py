@@ -194,6 +194,9 @@ def two_clusters(trio: Group) -> Group:
     trio.follow("x", "y", "z")
     assert apply(trio, "a", "b", "c").status == 200
     assert apply(trio, "x", "y", "z", cluster="redis-2").status == 200
+    for master, slaves in (("a", "bc"), ("x", "yz")):
+        for name in slaves:
+            wait_until(partial(trio.follows, name, master), f"{name} has the record of {master}", PATIENCE)
     return trio
 
 
