@@ -56,7 +56,12 @@ jq -cn --arg since "$(now)" --arg reason "$reason" '{$since, $reason}' >"$work/p
 paused=0
 etcd_put "$paused_key" "$work/pause" 0 || paused=$?
 case $paused in
-0) echo "paused: nothing is applied until pause.sh --resume" ;;
+0)
+    # the observer sees the pause at its next run
+    printf 'pause %s' "$(now)" >"$work/trigger"
+    etcd_put "$trigger_key" "$work/trigger" || etcd_failed "$trigger_key"
+    echo "paused: nothing is applied until pause.sh --resume"
+    ;;
 2)
     etcd_get "$paused_key" || etcd_failed "$paused_key"
     die "already paused $(describe_pause)"

@@ -10,6 +10,7 @@ from types import FrameType
 
 from safe_redis.errors import SettingsError
 from safe_redis.logs import configure
+from topology_observer.history import HistoryKeeper
 from topology_observer.notify import Notifier
 from topology_observer.settings import read
 from topology_observer.watch import Mailbox, Watch
@@ -34,7 +35,9 @@ def main() -> int:
     heartbeat = Path(settings.heartbeat) if settings.heartbeat else None
     watch = Watch(store, settings.trigger, mailbox, heartbeat)
     threading.Thread(target=watch.follow, name="watch", daemon=True).start()
-    Worker(store, notifier, settings, mailbox).work()
+    keeper = HistoryKeeper(store, notifier, settings)
+    threading.Thread(target=keeper.keep, name="history", daemon=True).start()
+    Worker(store, notifier, settings, mailbox, ended=keeper.wake).work()
     return 0
 
 

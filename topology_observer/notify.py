@@ -19,6 +19,7 @@ from topology_observer.settings import Receiver, Settings
 
 # what is read of an answer, at most
 ANSWER_BYTES = 1 << 16
+HISTORY_BYTES = 1 << 24
 LOOKUPS = 4
 RESET, ORDERLY = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
@@ -87,6 +88,20 @@ class Notifier:
             return answer
         raise NotSent("; ".join(failures))
 
+    def exchange(self, receiver: Receiver, places: tuple[Endpoint, ...], method: str, body: bytes) -> tuple[int, bytes]:
+        """Any request to a receiver: status and body of the answer. NotSent or NoAnswer where there is none."""
+        connection = self._connect(receiver, places[0])
+        sock = connection.sock
+        try:
+            connection.request(method, receiver.target, body, self._identity(receiver))
+            response = connection.getresponse()
+            _linger(sock, ORDERLY)
+            return response.status, response.read(HISTORY_BYTES)
+        except (OSError, HTTPException) as error:
+            raise NoAnswer(f"{receiver} at {places[0]} gave no answer: {error!r}") from None
+        finally:
+            connection.close()
+
     def _rank(self, receiver: Receiver, at: Endpoint) -> int:
         """Where of several comes `at`: the one that worked last time first, the one that didn't last."""
         last, worked = self._last.get(receiver, (None, False))
@@ -126,11 +141,14 @@ class Notifier:
         return Answer(response.status, lines[0] if lines else response.reason, _newest(response), at)
 
     def _headers(self, receiver: Receiver, request: Request) -> dict[str, str]:
+        return self._identity(receiver) | request.version.headers
+
+    def _identity(self, receiver: Receiver) -> dict[str, str]:
         headers = {"Host": receiver.authority, "Content-Type": "application/json", "Accept": "text/plain"}
         token = self._settings.access_token
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        return headers | request.version.headers
+        return headers
 
 
 def _needs_srv(receiver: Receiver) -> bool:

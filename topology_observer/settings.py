@@ -43,6 +43,8 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     # where each run's outcome is written, and a key that keeps the observer from applying anything while it exists
     status: Key = ""
     paused: Key = ""
+    # the directory in which the dictator's history is kept
+    history: Key = ""
     # what the receivers ask for: a token, and TLS with a certificate of ours; the CA of theirs, else the system's
     token: str = ""
     token_file: str = ""
@@ -80,6 +82,11 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     def paused_key(self) -> str:
         """The key that pauses the observer: PAUSED, or `paused` beside the trigger."""
         return self.paused or f"{self.trigger.rpartition('/')[0]}/paused"
+
+    @property
+    def history_key(self) -> str:
+        """The directory of the dictator's history: HISTORY, or `history` beside the trigger."""
+        return self.history or f"{self.trigger.rpartition('/')[0]}/history"
 
     @property
     def epoch_key(self) -> str:

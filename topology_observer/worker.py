@@ -7,7 +7,7 @@ is wrong has been wrong for another minute. A topology that was defined since wa
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from enum import Enum
 from logging import INFO, WARNING
@@ -50,11 +50,20 @@ class Outcome(Enum):
 class Worker:
     """Takes triggers out of the mailbox and works on the latest."""
 
-    def __init__(self, store: Store, notifier: Notifier, settings: Settings, mailbox: Mailbox) -> None:
+    def __init__(
+        self,
+        store: Store,
+        notifier: Notifier,
+        settings: Settings,
+        mailbox: Mailbox,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._notifier = notifier
         self._settings = settings
         self._mailbox = mailbox
+        # called after each run
+        self._ended = ended
         self._reporter = Reporter(store, settings.status_key)
         self._pause = PauseKey(store, settings.paused_key)
         self._epoch = Epoch(store, settings.epoch_key)
@@ -102,6 +111,7 @@ class Worker:
         outcome = self._attempt(trigger, resync=resync)
         if outcome is not None:
             self._reporter.end(outcome.name.lower())
+        self._ended()
         return outcome
 
     def _attempt(self, trigger: Trigger, *, resync: bool) -> Outcome | None:
