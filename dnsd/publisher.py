@@ -42,6 +42,7 @@ class Publisher:
         self._domain = settings.domain
         self._master_key = records.master_key(self._domain)
         self._slaves_key = records.slaves_key(self._domain)
+        self._directories = (self._slaves_key, *records.service_keys(self._domain)[1:])
         self._ledger = Ledger(store, records.publication_key(self._domain))
         self._zone = Zone(store, self._ledger, settings.ttl)
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="etcd")
@@ -72,7 +73,12 @@ class Publisher:
                 raise
         # the observer repeats a PUT once in a while
         changed = before is None or before.records != values
-        log.log(INFO if changed else DEBUG, "published %s as master, %d slaves", topology.master, len(values) - 1)
+        log.log(
+            INFO if changed else DEBUG,
+            "published %s as master, %d slaves",
+            topology.master,
+            sum(key.startswith(self._slaves_key) for key in values),
+        )
         for reason in left_out:
             log.log(WARNING if changed else DEBUG, "left out %s", reason)
         return left_out
@@ -80,9 +86,13 @@ class Publisher:
     def _write_all(self, values: dict[str, str]) -> None:
         """Writes the records, the master's first, since clients wait for it, and removes others."""
         self._write(self._master_key, values[self._master_key])
-        present = self._pool.submit(self._store.children, self._slaves_key)
+        present = self._pool.submit(self._present)
         self._all(lambda key: self._write(key, values[key]), [key for key in values if key != self._master_key])
-        self._all(self._remove, {node.key for node in present.result().values()} - set(values))
+        self._all(self._remove, present.result() - set(values))
+
+    def _present(self) -> set[str]:
+        """The keys of all slaves' records in etcd."""
+        return {node.key for path in self._directories for node in self._store.children(path).values()}
 
     def keep_fresh(self) -> None:
         """Writes each record again when it is due. Never returns; run it in a daemon thread."""
@@ -128,7 +138,7 @@ class Publisher:
         They are listed first: whoever publishes writes the master first, so if that hasn't changed
         by then, what is listed here is of no later publication.
         """
-        present = {node.key for node in self._store.children(self._slaves_key).values()}
+        present = self._present()
         self._write(self._master_key, publication.records[self._master_key])
         self._all(self._remove, present - set(publication.records))
 
@@ -163,14 +173,14 @@ class Publisher:
         for nodes in self._all(self._store.children, records.parents(desired)):
             sources |= {node.key: node.value for node in nodes.values()}
         values: dict[str, str] = {}
-        left_out: list[str] = []
+        left_out: dict[str, None] = {}  # in order, without the second record's repetition
         for record in desired:
             try:
                 values[record.key] = records.value(record, sources.get(record.source), self._settings.record_ttl)
             except NoRecord as error:
                 if record.key == self._master_key:
                     raise
-                left_out.append(str(error))
+                left_out[str(error)] = None
         return values, tuple(left_out)
 
     def _write(self, key: str, value: str) -> None:

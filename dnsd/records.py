@@ -18,6 +18,11 @@ ROOT = "/skydns"
 CONFIG = "/config"
 MASTER = "master"
 SLAVES = "slaves"
+TCP = "_tcp"
+MASTER_SERVICE = "_redis-master"
+SLAVES_SERVICE = "_redis-slaves"
+ALL_SERVICE = "_redis"
+"""The names that RFC 2782 asks for, such as `_redis-master._tcp`: HAProxy looks up no others."""
 
 
 # a well-formed record by which SkyDNS answers that there is no such service (target ".")
@@ -67,15 +72,27 @@ def slaves_key(domain: str) -> str:
     return f"{key_of(domain)}/{SLAVES}"
 
 
+def service_keys(domain: str) -> tuple[str, str, str]:
+    """Under the names of RFC 2782: the master's key, the slaves' directory, and that of all instances."""
+    parent = f"{key_of(domain)}/{TCP}"
+    return f"{parent}/{MASTER_SERVICE}", f"{parent}/{SLAVES_SERVICE}", f"{parent}/{ALL_SERVICE}"
+
+
 def publication_key(domain: str) -> str:
     """The key of the publication, beside the cluster's other settings: SkyDNS must not read it."""
     return f"{CONFIG}/{domain.partition('.')[0]}/publication"
 
 
 def desired(topology: Topology, domain: str) -> tuple[DesiredRecord, ...]:
-    """The records of `topology`, the master's first; DocumentError for names that would clash."""
+    """The records of `topology`, the master's first; DocumentError for names that would clash.
+
+    Each instance has three: under dnsd's own name, under that of RFC 2782, and among all instances, where nothing
+    changes when the master does.
+    """
     labels: dict[str, Address] = {}
     slaves = []
+    services = []
+    master_service, slaves_service, all_service = service_keys(domain)
     master = DesiredRecord(master_key(domain), topology.master, _source("master", topology.master, domain))
     for at, slave in enumerate(topology.slaves):
         source = _source(f"slaves[{at}]", slave, domain)
@@ -86,7 +103,13 @@ def desired(topology: Topology, domain: str) -> tuple[DesiredRecord, ...]:
             )
         labels[name] = slave
         slaves.append(DesiredRecord(f"{slaves_key(domain)}/{name}", slave, source))
-    return (master, *slaves)
+        services.append(DesiredRecord(f"{slaves_service}/{name}", slave, source))
+    services.append(DesiredRecord(master_service, master.instance, master.source))
+    services += [
+        DesiredRecord(f"{all_service}/{label(record.instance)}", record.instance, record.source)
+        for record in (*slaves, master)
+    ]
+    return (master, *slaves, *services)
 
 
 def label(instance: Address) -> str:
@@ -135,7 +158,7 @@ def _source(field: str, instance: Address, domain: str) -> str:
     if instance.is_ip:
         return ""
     key = key_of(instance.address)
-    if label(instance) in (MASTER, SLAVES) or key.startswith(f"{slaves_key(domain)}/"):
+    if label(instance) in (MASTER, SLAVES, TCP) or key.startswith(f"{slaves_key(domain)}/"):
         raise DocumentError(f"{field}.address {instance.address!r} is a name that dnsd publishes")
     return key
 
