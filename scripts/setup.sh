@@ -52,6 +52,7 @@ busybox busybox
 chromium chromium
 chromedriver chromium-driver
 dash dash
+haproxy haproxy
 shellcheck shellcheck
 systemd-analyze systemd
 COMMANDS
