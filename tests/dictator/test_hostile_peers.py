@@ -28,6 +28,7 @@ from tests.dictator.peers import (
     Behaviour,
     Peer,
     acts_as_redis,
+    bulk,
     drips,
     floods,
     greets,
@@ -100,6 +101,17 @@ LIARS: dict[str, str] = {
 LIARS_AS_PEERS = {name: acts_as_redis(LIKE_REDIS, text) for name, text in LIARS.items()}
 
 
+SHORT_REPLIES = {
+    name: acts_as_redis({**LIKE_REDIS, word: reply}, info())
+    for name, word, reply in (
+        ("CONFIG GET without a value", "CONFIG", b"*0\r\n"),
+        ("CONFIG GET as a number", "CONFIG", b":1\r\n"),
+        ("CONFIG GET of words", "CONFIG", b"*2\r\n" + bulk("name") + bulk(SECRET)),
+        ("PUBSUB NUMSUB without a value", "PUBSUB", b"*0\r\n"),
+    )
+}
+
+
 @pytest.fixture
 def runtime() -> Iterator[Callable[..., RedisRuntime]]:
     """Makes runtimes, and closes them."""
@@ -169,7 +181,7 @@ def topology(master: Peer | RedisServer, *slaves: Peer | RedisServer) -> Topolog
     return Topology(first, tuple(rest))
 
 
-EVERYTHING = STALLS | FLOODS | FOREIGN | LIARS_AS_PEERS
+EVERYTHING = STALLS | FLOODS | FOREIGN | LIARS_AS_PEERS | SHORT_REPLIES
 
 
 @pytest.mark.parametrize("behaviour", EVERYTHING.values(), ids=EVERYTHING)
