@@ -14,7 +14,7 @@ import pytest
 from safe_redis import __version__
 from sandbox.process import ROOT
 
-PACKAGES = ("safe_redis", "dictator", "dnsd", "topology_observer", "redis_counter")
+PACKAGES = ("safe_redis", "dictator", "dnsd", "topology_observer", "registrar", "redis_counter")
 PROGRAMS = ("redis-counter", "safe-redis-dictator", "safe-redis-dnsd", "safe-redis-observer", "safe-redis-registrar")
 
 
@@ -108,6 +108,10 @@ def test_the_core_needs_only_redis_and_dnspython(core: Path) -> None:
 def test_the_core_is_imported_from_anywhere(core: Path, tmp_path: Path) -> None:
     version = succeeds(core / "python", "-c", "import safe_redis; print(safe_redis.__version__)", cwd=tmp_path)
     assert version == f"{__version__}\n"
+
+
+def test_the_counter_explains_itself_without_its_extras(core: Path) -> None:
+    assert succeeds(core / "redis-counter", "--help").startswith("usage: redis-counter")
 
 
 def test_every_program_is_installed(core: Path) -> None:
