@@ -112,7 +112,9 @@ def _stay(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool
     # a promotion changes the master's replication id, so that every link is made anew
     lift = () if master.replication.master else (Lift(master.instance, lineage.served(master.instance)),)
     record = lift or _record_of(master, lineage)
-    wrong = tuple(observed.instance for observed in state.slaves if lift or not _follows(observed, master))
+    # and whether a slave that is adopted is one on its disk as well, only its CONFIG REWRITE makes sure
+    anew = lift or not state.records
+    wrong = tuple(observed.instance for observed in state.slaves if anew or not _follows(observed, master))
     follow = (Follow(wrong, master.instance),) if wrong else ()
     first, rest = _tidy((master,)), _tidy(state.slaves)
     # a master with a min-replicas-to-write takes no write, and so no record, before its slaves are there; and the first

@@ -25,6 +25,8 @@ def follow(run: Run, step: Follow) -> Figures:
         for instance, rep in outcomes.items()
         if isinstance(rep, Replication) and not rep.linked_to(master, replid)
     }
+    linked = [at for at, rep in outcomes.items() if isinstance(rep, Replication) and at not in apart]
+    _save_roles(run, linked)
     failed = run.attach(apart, master)
     late = wait_until_linked(run, [instance for instance in apart if instance not in failed], master, syncing=False)
     late += [str(error) for error in (*failed.values(), *outcomes.values()) if isinstance(error, NoAnswer)]
@@ -32,6 +34,14 @@ def follow(run: Run, step: Follow) -> Figures:
     if run.unrecorded:
         _record(run, master, run.unrecorded)
     return {"late": "; ".join(late)} if late else {}
+
+
+def _save_roles(run: Run, instances: Sequence[Instance]) -> None:
+    """Has slaves that follow already save that: somebody may have made them so by hand, and a restart would undo it."""
+    replies = run.runtime.send_all([(instance, (REWRITE,)) for instance in instances])
+    for instance, reply in zip(instances, replies, strict=True):
+        if not isinstance(reply, NoAnswer):
+            run.warn_unsaved(instance, reply[0])
 
 
 def _record(run: Run, master: Instance, record: Record) -> None:

@@ -174,3 +174,15 @@ def test_gives_a_master_that_came_back_empty_its_data_again_by_force(trio: Group
     trio.apply("a", "b", "c", force=True, follow_timeout=30)
     assert trio.keys("a") == 100
     trio.is_led_by("a", "b", "c")
+
+
+def test_an_adopted_slave_is_one_after_its_restart_as_well(group: Group) -> None:
+    """It was made a slave by hand, and never saved that: after a restart it would be a second master."""
+    group.add("a", "b", config=PERSISTENT)
+    fill(group["a"])
+    group["b"].replicaof(group.servers["a"].host, group.servers["a"].port)
+    wait_until(lambda: group.follows("b", "a"), "b follows a", PATIENCE)
+    assert group.apply("a", "b").open == ""
+    group.servers["b"].restart()
+    assert group.replication("b")["role"] == "slave"
+    group.is_led_by("a", "b")

@@ -374,9 +374,10 @@ class TestRecords:
 class TestAdoption:
     """No record anywhere: a new cluster, or a replication that is taken over."""
 
-    def test_records_the_one_plain_master_and_does_nothing_else(self) -> None:
+    def test_records_the_one_plain_master_once_its_slaves_have_saved_their_role(self) -> None:
         made = plan(ClusterState(master(A), (slave(B, A), slave(C, A))))
-        assert changes(made) == (WriteRecord(A, Record("redis-1", "fresh id", 1000, "served", Member.of(A))),)
+        record = Record("redis-1", "fresh id", 1000, "served", Member.of(A))
+        assert changes(made) == (Follow((B, C), A), WriteRecord(A, record))
 
     def test_a_run_that_dies_before_the_slaves_follow_leaves_an_adoption_again(self) -> None:
         """A came back under a new address, with a new history: a record now would make strangers of its own slaves."""
