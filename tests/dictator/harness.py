@@ -24,6 +24,8 @@ FENCE = "127.0.0.1:0"
 LEFTOVER = 1_000_000
 # an instance that is killed loses nothing that it has acknowledged: what was written outlives the process in the kernel
 PERSISTENT = {"appendonly": "yes", "appendfsync": "no"}
+# and on the disk before it is acknowledged
+DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def run(harness: Harness, fault: str, role: str, at: int, *, after: bool) -> tup
     def act() -> bool:
         harm()
         # who dies after it has done what it was told may die before it says so
-        return not (fault == "kill" and after)
+        return not (fault in ("kill", "power") and after)
 
     gate = Gate(at, after, act)
     harness.watch(gate)
@@ -108,7 +108,18 @@ def means(harness: Harness, fault: str, victim: str) -> tuple[Callable[[], objec
         server.kill()
         server.start()
 
+    def kill_all() -> None:
+        for each in harness.servers.values():
+            each.kill()
+
+    def start_all() -> None:
+        for each in harness.servers.values():
+            each.start(wait=False)
+        for each in harness.servers.values():
+            each.wait_ready()
+
     return {
+        "power": (kill_all, start_all),
         "kill": (server.kill, server.start),
         "restart": (restart, lambda: None),
         "stop": (server.pause, server.resume),

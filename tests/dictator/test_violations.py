@@ -20,10 +20,9 @@ from safe_redis.errors import TopologyError
 from safe_redis.settings import read
 from sandbox.process import free_port, wait_until
 from tests.dictator.group import PATIENCE, Group, fill
-from tests.dictator.harness import PERSISTENT, Harness
+from tests.dictator.harness import DURABLE, PERSISTENT, Harness
 from tests.dictator.watchers import At, killed_at
 
-CAREFUL = {"appendonly": "yes", "appendfsync": "always"}
 SETTINGS: dict[str, float] = {"sync_timeout": 30, "follow_timeout": 30, "pause_timeout": 10}
 
 
@@ -97,9 +96,9 @@ def dies_after_promoting_b(harness: Harness) -> None:
 def test_v1_a_master_that_is_killed_right_after_its_promotion_comes_back_with_everything(
     group: Group, flavour: str
 ) -> None:
-    group.add("a", flavour=flavour, config=CAREFUL)
+    group.add("a", flavour=flavour, config=DURABLE)
     # slow at writing its first append-only file, as one with much data is
-    group.add("b", flavour=flavour, config=CAREFUL | {"rdb-key-save-delay": "10000"})
+    group.add("b", flavour=flavour, config=DURABLE | {"rdb-key-save-delay": "10000"})
     fill(group["a"], 300)
     answer = apply(group, "b", "a")
     assert answer.status in (200, 202), answer
@@ -113,8 +112,8 @@ def test_v1_a_master_that_is_killed_right_after_its_promotion_comes_back_with_ev
 
 
 def test_v1_a_target_that_is_not_durable_in_time_leaves_the_source_writable(group: Group) -> None:
-    group.add("a", config=CAREFUL)
-    group.add("b", config=CAREFUL | {"rdb-key-save-delay": "20000"})
+    group.add("a", config=DURABLE)
+    group.add("b", config=DURABLE | {"rdb-key-save-delay": "20000"})
     fill(group["a"], 300)
     answer = apply(group, "b", "a", sync_timeout=3)
     assert answer.status == 504, answer
