@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, and runs them on real servers.
 #
-# usage: scripts/test.sh [--full] [--no-docker] [arguments for pytest]
+# usage: scripts/test.sh [--full] [--docker=no|only] [arguments for pytest]
 set -eu
 
 cd "$(dirname "$0")/.."

@@ -20,12 +20,14 @@ from sandbox.skydns import SkyDns
 
 RUN = uuid.uuid4().hex
 LEFT_OUT = pytest.StashKey[int]()
-"""The number of tests that --no-docker leaves out."""
+"""The number of tests that --docker=no leaves out."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run also what takes long: whole sweeps, not samples")
-    parser.addoption("--no-docker", action="store_true", help="leave out the tests that need a Docker engine")
+    parser.addoption(
+        "--docker", choices=("all", "no", "only"), default="all", help="what to do with tests that need a Docker engine"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,10 +45,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Deselected rather than skipped: a skip means that this machine lacks something.
     if not config.getoption("--full"):
         _deselect(config, items, [item for item in items if item.get_closest_marker("full")])
-    if config.getoption("--no-docker"):
-        needy = [item for item in items if "engine" in getattr(item, "fixturenames", ())]
-        config.stash[LEFT_OUT] = len(needy)
-        _deselect(config, items, needy)
+    need_docker = [item for item in items if "engine" in getattr(item, "fixturenames", ())]
+    if config.getoption("--docker") == "no":
+        config.stash[LEFT_OUT] = len(need_docker)
+        _deselect(config, items, need_docker)
+    elif config.getoption("--docker") == "only":
+        _deselect(config, items, [item for item in items if item not in need_docker])
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], unwanted: list[pytest.Item]) -> None:
@@ -56,7 +60,7 @@ def _deselect(config: pytest.Config, items: list[pytest.Item], unwanted: list[py
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if left_out := config.stash.get(LEFT_OUT, 0):
-        line = f"LEFT OUT: {left_out} tests of images, containers and units, for want of a Docker engine (--no-docker)"
+        line = f"NOT RUN: {left_out} tests of images, containers and units, which need a Docker engine (--docker=no)"
         terminalreporter.write_line(line, red=True, bold=True)
 
 
