@@ -94,7 +94,7 @@ def prepare(run: Run, step: Prepare) -> Figures:
     _, info = check_replies(step.target, run.runtime.link(step.target).send(UNPAUSE, INFO))
     for error in run.attach({step.target: replication(info)}, step.source).values():
         raise error
-    wait_in_sync(run.runtime, step.target, step.source, run.settings.sync_timeout)
+    wait_in_sync(run.runtime, step.target, step.source, run.sync_timeout)
     return {}
 
 
@@ -134,7 +134,7 @@ def _wait_until_passed(
         for instance, reply in zip(moving, replies, strict=True)
     }
     waiting = _answered(halted)
-    limit = run.settings.sync_timeout
+    limit = run.sync_timeout
     ahead: list[Instance] = []
 
     def passed() -> bool | None:
@@ -171,7 +171,7 @@ def intend(run: Run, step: Intend) -> Figures:
     source, target = step.source, step.target
     _wait_until_close(run, source, target)
     written = write(run, source, step.record)
-    limit = run.settings.sync_timeout
+    limit = run.sync_timeout
     # a link that says "up" may be dead: only what arrives proves that it carries
     offset = wait_for_offset(run.runtime, target, written, limit, linked=True)
     (text,) = check_replies(target, run.runtime.link(target).send(GET_RECORD))
@@ -189,7 +189,7 @@ def _wait_until_close(run: Run, source: Instance, target: Instance) -> None:
         behind = read_replication(run.runtime, source).history.offset - have
         return behind < MAX_LAG or None
 
-    limit = run.settings.sync_timeout
+    limit = run.sync_timeout
     if poll(run.runtime, limit, close) is None:
         raise NotCaughtUp(
             f"{target} is {behind} bytes behind {source}, waiting for less than {MAX_LAG}, gave up after {limit:g} s"

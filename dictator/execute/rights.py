@@ -122,7 +122,7 @@ def _wait_until_durable(run: Run, target: Instance) -> Figures:
         last = persistence(fields)
         return None if last.aof and (last.busy or last.failed) else last
 
-    limit = run.settings.sync_timeout
+    limit = run.sync_timeout
     result = poll(run.runtime, limit, durable)
     if result is None:
         why = last.failed or "its append-only file is still being rewritten (aof_rewrite_in_progress)"

@@ -41,6 +41,12 @@ class Run:
     unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
 
+    @property
+    def sync_timeout(self) -> float:
+        """SYNC_TIMEOUT, or what is left of APPLY_TIMEOUT if that is less; in seconds."""
+        left = max(0.0, self.runtime.deadline - self.runtime.now())
+        return min(self.settings.sync_timeout, round(left, 1))
+
     def roll_back(self) -> str:
         """Undoes what was done, in reverse; returns what could not be undone, in words."""
         left = []
