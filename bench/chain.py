@@ -34,12 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--switches", type=int, default=30, help="changes of master (30)")
     parser.add_argument("--nodes", type=int, default=3, help="nodes of the cluster (3)")
     parser.add_argument("--interval", type=float, default=1.0, help="ms between two writes of the client (1)")
+    parser.add_argument("--etcd", choices=("v2", "v3"), default="v2", help="etcd's API; CoreDNS with v3 (v2)")
     chosen = parser.parse_args(argv)
     count = 8 if chosen.quick else chosen.switches
     settings = dict.fromkeys(("dictator", "dnsd", "observer"), JSON)
     with (
         common.directory(chosen.directory) as directory,
-        Cluster(directory, chosen.nodes, settings=settings) as cluster,
+        Cluster(directory, chosen.nodes, settings=settings, api=chosen.etcd) as cluster,
     ):
         runs = _switches(cluster, count, chosen.interval / 1000)
     samples = {phase: [run[phase] for run in runs] for phase in (*PHASES, *APART)}

@@ -19,15 +19,20 @@ from sandbox.keys import KeysError
 from sandbox.process import ROOT, ProcessError
 
 DEFAULT = ROOT / ".sandbox"
+# which name server reads the records through which API
+DNS = {"v2": "skydns", "v3": "coredns"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a command. Exit status 0, or 1 with the reason on stderr."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command == "up" and args.dns not in (None, DNS[args.etcd]):
+        parser.error(f"--etcd {args.etcd} goes with --dns {DNS[args.etcd]}")
     try:
         if args.command == "up":
-            return up(args.directory.resolve(), args.nodes, args.flavour)
+            return up(args.directory.resolve(), args.nodes, args.flavour, args.etcd)
         print(send(args.directory.resolve(), args.command, _target(args)), end="")
     except (
         ControlError,
@@ -41,12 +46,12 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def up(directory: Path, nodes: int, flavour: str) -> int:
+def up(directory: Path, nodes: int, flavour: str, api: str) -> int:
     """Run a sandbox until a signal ends it."""
     try:
         with _interruptible(), _own(directory):
             logging.basicConfig(filename=directory / "log", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-            with Cluster(directory, nodes, flavour) as cluster, listening(cluster):
+            with Cluster(directory, nodes, flavour, api=api) as cluster, listening(cluster):
                 print(_describe(cluster), flush=True)
                 threading.Event().wait()
     except KeyboardInterrupt:
@@ -63,7 +68,7 @@ def _describe(cluster: Cluster) -> str:
     unfinished.rename(env)
     return "\n".join(
         (
-            f"The sandbox is up, in {cluster.directory}: etcd, SkyDNS, {len(cluster.nodes)} nodes,",
+            f"The sandbox is up, in {cluster.directory}: etcd, {cluster.nameserver.name}, {len(cluster.nodes)} nodes,",
             "dictator, dnsd and observer. Point the scripts at it, in another terminal, by",
             "",
             f"  . {shlex.quote(str(env))}",
@@ -131,11 +136,13 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("up", help="run the cluster until Ctrl-C")
     start.add_argument("--nodes", type=_count, default=3, metavar="N", help="1 to 99 (3)")
     start.add_argument("--flavour", default="redis-7.0", choices=FLAVOURS, help="(redis-7.0)")
+    start.add_argument("--etcd", default="v2", choices=("v2", "v3"), help="the API of etcd (v2)")
+    start.add_argument("--dns", choices=DNS.values(), help="skydns with v2, coredns with v3")
     _directory(start, "for data and logs; deleted at the end only if it is the default")
     for verb in VERBS:
         command = commands.add_parser(verb, help=f"{verb} a part of the running sandbox")
         if verb != "status":
-            command.add_argument("part", help="core-02, dictator, dnsd, observer, etcd, skydns")
+            command.add_argument("part", help="core-02, dictator, dnsd, observer, etcd, skydns or coredns")
         if verb == "restart":
             command.add_argument(
                 "flavour", nargs="?", default="", choices=("", *FLAVOURS), help="upgrades a node to it"

@@ -12,7 +12,9 @@ from typing import Any, Self
 
 import dns.exception
 
+from sandbox.coredns import CoreDns
 from sandbox.etcd import EtcdServer
+from sandbox.nameserver import NameServer
 from sandbox.node import SERVICE, Node
 from sandbox.process import wait_until
 from sandbox.registrator import Registrator
@@ -28,7 +30,8 @@ class Cluster:
     """A context manager that starts everything and stops it again.
 
     `settings` has further environment variables for "dictator", "dnsd" and "observer", more redis
-    settings for "nodes", and ttl, refresh and delay (seconds) for "registrator".
+    settings for "nodes", and ttl, refresh and delay (seconds) for "registrator". With the v3 API of
+    etcd, the real CoreDNS is in place of the stand-in for SkyDNS.
     """
 
     def __init__(
@@ -37,13 +40,18 @@ class Cluster:
         nodes: int = 3,
         flavour: str = "redis-7.0",
         settings: Mapping[str, Mapping[str, str]] | None = None,
+        api: str = "v2",
     ) -> None:
         given = {name: dict((settings or {}).get(name, {})) for name in CONFIGURABLE}
         if unknown := set(settings or {}) - set(CONFIGURABLE):
             raise ValueError(f"settings for {sorted(unknown)}; known: {CONFIGURABLE}")
         self.directory = directory.resolve()
-        self.etcd = EtcdServer(self.directory / "etcd")
-        self.skydns = SkyDns(self.etcd.url, self.directory / "skydns")
+        self.etcd = EtcdServer(self.directory / "etcd", release="3.7" if api == "v3" else "3.4", api=api)
+        self.nameserver: NameServer = (
+            CoreDns(self.etcd.url, self.directory / "coredns")
+            if api == "v3"
+            else SkyDns(self.etcd.url, self.directory / "skydns")
+        )
         self.registrator = _registrator(self.etcd, given["registrator"])
         around = Surroundings(self.etcd.keys, self.registrator)
         names = [f"core-{number:02}" for number in range(1, nodes + 1)]
@@ -53,10 +61,11 @@ class Cluster:
         self.dictator = WebService("dictator", self.directory / "dictator", around)
         self.dictator.env = {"NAMESERVERS": HOST, "NAMESERVERS_PORT": str(self.dns_port)}
         self.dnsd = WebService("dnsd", self.directory / "dnsd", around)
-        self.dnsd.env = {"PUBLISH_DOMAIN": f"{SERVICE}.docker", "ETCD_PEERS": self.etcd.url}
+        self.dnsd.env = {"PUBLISH_DOMAIN": f"{SERVICE}.docker", "ETCD_PEERS": self.etcd.url, "ETCD_API": api}
         self.observer = Observer(self.directory / "observer")
         self.observer.env = {
             "ETCD_MACHINES": self.etcd.url,
+            "ETCD_API": api,
             "TRIGGER": TRIGGER,
             "READ": TOPOLOGY,
             "NOTIFIES": "http://redis-1-dictator.docker/master,http://redis-1-dnsd.docker/dns",
@@ -68,15 +77,15 @@ class Cluster:
 
     @property
     def dns_port(self) -> int:
-        """The port of SkyDNS, for UDP and TCP."""
-        return self.skydns.port
+        """The port of the name server, for UDP and TCP."""
+        return self.nameserver.port
 
     @property
     def parts(self) -> dict[str, Server]:
         """Everything that can be started, stopped and killed on its own, by name."""
         return {
             "etcd": self.etcd,
-            "skydns": self.skydns,
+            self.nameserver.name: self.nameserver,
             **self.nodes,
             "dictator": self.dictator,
             "dnsd": self.dnsd,
@@ -103,12 +112,12 @@ class Cluster:
             _stop_all(units)
         finally:
             self.registrator.stop()
-            _stop_all([self.skydns, self.etcd])
+            _stop_all([self.nameserver, self.etcd])
 
     def resolves(self, name: str) -> bool:
-        """Whether SkyDNS has an SRV answer for the name."""
+        """Whether DNS has an SRV answer for the name."""
         try:
-            return bool(self.skydns.query(name).answer)
+            return bool(self.nameserver.query(name).answer)
         except (OSError, dns.exception.DNSException):
             return False
 
@@ -135,6 +144,7 @@ class Cluster:
         """What the scripts and redis-counter read to find this cluster."""
         return {
             "ETCD_URL": self.etcd.url,
+            "ETCD_API": self.etcd.api,
             "DNS_SERVER": HOST,
             "DNS_PORT": str(self.dns_port),
             "NAMESERVERS": HOST,

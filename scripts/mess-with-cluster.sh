@@ -5,27 +5,25 @@
 # usage: scripts/mess-with-cluster.sh
 #
 # MESS_INTERVAL (10) seconds lie between two changes, fractions allowed.
-# ETCD_URL (http://172.17.8.101:4001), CLUSTER (redis-1).
+# ETCD_URL (http://172.17.8.101:4001), ETCD_API (v2), CLUSTER (redis-1).
 # Needs curl, and jq (CoreOS has it; JSON can't be read reliably by sed).
 set -eu
 
-url=${ETCD_URL:-http://172.17.8.101:4001}
-key=/config/${CLUSTER:-redis-1}/topology
-interval=${MESS_INTERVAL:-10}
 here=$(dirname "$0")
+# shellcheck source=scripts/common.sh
+. "$here/common.sh"
+# shellcheck source=scripts/etcd.sh
+. "$here/etcd.sh"
+
+interval=${MESS_INTERVAL:-10}
 reader=
 changing=
 stopping=
 
-die() {
-    echo "mess-with-cluster.sh: $*" >&2
-    exit 1
-}
-
 # The topology as it is defined now.
 current() {
-    answer=$(curl -fsS --max-time 10 "$url/v2/keys$key") || die "can't read $key from $url"
-    printf %s "$answer" | jq -ce '.node.value | fromjson' || die "$key holds no JSON document"
+    { etcd_get "$topology_key" && [ "$etcd_index" != 0 ]; } || die "can't read $topology_key from $etcd_url"
+    printf %s "$etcd_value" | jq -ce . || die "$topology_key holds no JSON document"
 }
 
 # The first slave becomes the master, the master the last slave.
@@ -35,7 +33,7 @@ rotated() {
 
 move_master() {
     now=$(current)
-    next=$(printf %s "$now" | rotated) || die "$key has no slaves to choose from: $now"
+    next=$(printf %s "$now" | rotated) || die "$topology_key has no slaves to choose from: $now"
     printf %s "$next" | "$here/define-topology.sh" -
     "$here/apply-topology.sh" --no-wait
     printf %s "$next" | jq -r '"master: " + .master.address + (if .master.port then ":\(.master.port)" else "" end)'
@@ -54,7 +52,6 @@ clean_up() {
     done
 }
 
-command -v jq >/dev/null || die "jq is missing (Debian: apt-get install jq)"
 case $interval in
 *[!0-9.]* | *.*.* | . | '') die "MESS_INTERVAL=$interval is no number of seconds" ;;
 esac

@@ -10,6 +10,13 @@ from sandbox.cluster import Cluster
 from tests.end_to_end.healing import KEPT, Writers, wait_healed
 
 
+@pytest.fixture(params=["v2", "v3"])
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    """The whole cluster, with etcd's v2 API and the SkyDNS stand-in, and with v3 and the real CoreDNS."""
+    with Cluster(tmp_path / "cluster", api=request.param) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def applied(cluster: Cluster) -> Cluster:
     """core-01 is the master and holds data, core-02 and core-03 are its slaves."""

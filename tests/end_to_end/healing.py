@@ -68,7 +68,7 @@ def _wrong_dns(cluster: Cluster, master: str, without: Collection[str]) -> list[
 
 def _ports(cluster: Cluster, name: str) -> set[int]:
     try:
-        answer = cluster.skydns.query(name).answer
+        answer = cluster.nameserver.query(name).answer
     except (OSError, dns.exception.DNSException):
         return set()
     return {srv.port for rrset in answer for srv in rrset}

@@ -91,6 +91,7 @@ def test_etcd_is_away_for_ten_seconds(applied: Cluster, writers: Writers, leave:
     writers.assert_nothing_lost()
 
 
+@pytest.mark.parametrize("cluster", ["v2", pytest.param("v3", marks=pytest.mark.full)], indirect=True)
 @pytest.mark.parametrize("moment", ["observed", "planned", "pause", "fence", "promote"])
 def test_the_dictator_is_killed_in_mid_switch(applied: Cluster, writers: Writers, moment: str) -> None:
     since = applied.dictator.process.log.stat().st_size

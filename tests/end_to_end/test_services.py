@@ -12,13 +12,13 @@ from tests.end_to_end.healing import LINE, wait_healed
 # Healing may take a minute on a busy machine, and some tests wait for it twice.
 pytestmark = pytest.mark.timeout(300)
 
-SERVICES = ("dictator", "dnsd", "observer", "skydns", "etcd")
+SERVICES = ("dictator", "dnsd", "observer", "nameserver", "etcd")
 NODES = ("core-01", "core-02")
 
 
 @pytest.mark.parametrize("name", [*SERVICES, *NODES])
 def test_a_killed_part_that_starts_again_finds_back(applied: Cluster, name: str) -> None:
-    part = applied.parts[name]
+    part = applied.nameserver if name == "nameserver" else applied.parts[name]
     part.kill()
     part.start()
     wait_healed(applied, "core-01")
@@ -27,9 +27,10 @@ def test_a_killed_part_that_starts_again_finds_back(applied: Cluster, name: str)
     wait_healed(applied, "core-02")
 
 
-@pytest.mark.parametrize("name", ["dictator", "dnsd", "observer", "skydns", "core-01", "core-02"])
+@pytest.mark.parametrize("cluster", ["v2", pytest.param("v3", marks=pytest.mark.full)], indirect=True)
+@pytest.mark.parametrize("name", ["dictator", "dnsd", "observer", "nameserver", "core-01", "core-02"])
 def test_a_topology_applied_while_a_part_was_dead_is_in_effect_once_it_is_back(applied: Cluster, name: str) -> None:
-    part = applied.parts[name]
+    part = applied.nameserver if name == "nameserver" else applied.parts[name]
     part.kill()
     applied.define(applied.document("core-03"))
     applied.apply()

@@ -97,7 +97,7 @@ def test_settings_for_an_unknown_part_name_the_known_ones(tmp_path: Path) -> Non
 
 
 def _port(cluster: Cluster, name: str) -> int:
-    (answer,) = cluster.skydns.query(name).answer
+    (answer,) = cluster.nameserver.query(name).answer
     (srv,) = answer
     return int(srv.port)
 
