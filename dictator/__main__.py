@@ -3,12 +3,11 @@
 import os
 import sys
 
-from dictator.app import THREADS
 from dictator.settings import Settings
 from safe_redis.errors import SettingsError
+from safe_redis.server import serve
 from safe_redis.settings import read
 from safe_redis.srv import Resolver
-from safe_redis.web import serve
 
 
 def main() -> int:
@@ -20,7 +19,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    serve("dictator.app:create()", settings, THREADS)
+    serve("dictator.app:create()", settings)
     return 0
 
 

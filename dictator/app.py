@@ -11,7 +11,6 @@ from dictator.journal import Journal
 from dictator.page.routes import blueprint
 from dictator.settings import Settings
 from safe_redis.errors import DocumentError
-from safe_redis.fairlock import QUEUE
 from safe_redis.logs import configure
 from safe_redis.settings import read
 from safe_redis.topology import Topology
@@ -20,9 +19,6 @@ from safe_redis.web import document_app, text
 
 log = logging.getLogger(__name__)
 
-# every PUT that waits holds a thread; /healthz and GET /master need some too
-THREADS = QUEUE + 16
-
 
 def create() -> Flask:
     """The app, made of the environment; gunicorn calls it."""
@@ -30,11 +26,11 @@ def create() -> Flask:
     configure(settings)
     if settings.sends_password_anywhere:
         log.warning("ALLOWED_NETWORKS is not set: the password goes to any address that a document names")
-    return make(Dictator(settings))
+    return make(Dictator(settings), settings)
 
 
-def make(dictator: Dictator) -> Flask:
-    """The app around a dictator."""
+def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
+    """The app around a dictator; without settings anybody may PUT."""
     admitted = Admitted()
     journal = Journal()
 
@@ -55,7 +51,7 @@ def make(dictator: Dictator) -> Flask:
         lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
         return text(f"OK{still_open}{lost}", status)
 
-    app = document_app("dictator", "/master", put)
+    app = document_app("dictator", "/master", put, settings)
     app.register_blueprint(blueprint(dictator, journal))
 
     @app.get("/master")

@@ -5,9 +5,7 @@ import sys
 
 from dnsd.settings import read
 from safe_redis.errors import SettingsError
-from safe_redis.web import serve
-
-THREADS = 4
+from safe_redis.server import serve
 
 
 def main() -> int:
@@ -17,7 +15,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    serve("dnsd.app:create()", settings, THREADS)
+    serve("dnsd.app:create()", settings)
     return 0
 
 

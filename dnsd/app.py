@@ -25,4 +25,4 @@ def create() -> Flask:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")
 
-    return web.document_app("dnsd", "/dns", put)
+    return web.document_app("dnsd", "/dns", put, settings)

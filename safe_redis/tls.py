@@ -21,6 +21,21 @@ def client_context(prefix: str, ca_file: str, cert_file: str, key_file: str) -> 
     return context
 
 
+def check_server_files(prefix: str, cert_file: str, key_file: str, client_ca_file: str) -> None:
+    """SettingsError where a server can't use these files; none at all are fine."""
+    if not cert_file and (key_file or client_ca_file):
+        raise SettingsError(f"{prefix}_CERT_FILE is not set, and {prefix}_KEY_FILE or {prefix}_CLIENT_CA_FILE is")
+    if not cert_file:
+        return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    load_certificate(context, prefix, cert_file, key_file)
+    if client_ca_file:
+        try:
+            context.load_verify_locations(client_ca_file)
+        except OSError as error:
+            raise SettingsError(f"{prefix}_CLIENT_CA_FILE={client_ca_file!r}: {error}") from None
+
+
 def load_certificate(context: ssl.SSLContext, prefix: str, cert_file: str, key_file: str) -> None:
     """Give the context a certificate of its own; the key may be in the same file."""
     try:

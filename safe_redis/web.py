@@ -1,40 +1,59 @@
-"""The web app of a service that takes the topology by PUT at one path, and its server.
+"""The web app of a service that takes the topology by PUT at one path.
 
 Errors are one text/plain line `ErrorClass: message` with the status of their class.
 """
 
 import ipaddress
 import logging
-import os
-import sys
 from collections.abc import Callable
+from contextlib import suppress
+from hmac import compare_digest
 from typing import Annotated
 
 import msgspec
 from flask import Flask, Response, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from safe_redis.errors import SettingsError, TopologyError
+from safe_redis.errors import DocumentError, SettingsError, TopologyError, Unauthorized, Unavailable
 from safe_redis.logs import LogSettings
+from safe_redis.settings import secret
+from safe_redis.tls import check_server_files
 from safe_redis.topology import MAX_BYTES, Topology, parse
 
 log = logging.getLogger(__name__)
 
 # what is read, at most, of a document that is too large, so that its sender gets to see the answer
 DRAINED_BYTES = 16 * MAX_BYTES
+# in the environ: what to call when the request has been received in full
+RECEIVED = "safe_redis.received"
 
 
 class WebSettings(LogSettings, frozen=True, kw_only=True):
-    """What a web service reads, besides what every service does: the IP address and the TCP port to listen on."""
+    """What a web service reads: where it listens (an IP address and a port), who may PUT, and its certificate (PEM)."""
 
     bind: str = "0.0.0.0"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
+    # what a PUT must carry as `Authorization: Bearer TOKEN`; nothing: anybody may PUT
+    token: str = ""
+    token_file: str = ""
+    # with a certificate the service speaks https; with a CA for clients, only to those who have a certificate of it
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""
+
+    @property
+    def access_token(self) -> str:
+        """TOKEN, or the first line of TOKEN_FILE as it is now."""
+        return secret("TOKEN", self.token, self.token_file)
 
     def __post_init__(self) -> None:
         try:
             ipaddress.ip_address(self.bind)
         except ValueError as error:
             raise SettingsError(f"BIND={self.bind!r}: {error}") from None
+        _ = self.access_token
+        check_server_files("TLS", self.tls_cert_file, self.tls_key_file, self.tls_client_ca_file)
 
 
 def text(body: str, status: int = 200) -> Response:
@@ -43,17 +62,23 @@ def text(body: str, status: int = 200) -> Response:
     return Response(f"{line}\n".encode(errors="backslashreplace"), status=status, mimetype="text/plain")
 
 
-def document_app(name: str, path: str, put: Callable[[Topology], Response]) -> Flask:
+def document_app(
+    name: str, path: str, put: Callable[[Topology], Response], settings: WebSettings | None = None
+) -> Flask:
     """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives."""
     app = Flask(name, static_folder=None)
     # a body that is sent in chunks is cut off at this length without a word: one more byte tells
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + 1
+    if settings is not None and not settings.access_token:
+        log.warning("TOKEN is not set: whoever reaches port %d may PUT %s", settings.port, path)
 
     @app.put(path)
     def _put() -> Response:
-        body = request.get_data(cache=False)
-        if len(body) > MAX_BYTES:
-            raise RequestEntityTooLarge
+        if settings is not None:
+            _authorize(settings)
+        body = _body()
+        # from here on the server waits for us, not for the client
+        request.environ.get(RECEIVED, _nothing)()
         return put(parse(body))
 
     @app.get("/healthz")
@@ -66,10 +91,37 @@ def document_app(name: str, path: str, put: Callable[[Topology], Response]) -> F
     return app
 
 
+def _authorize(settings: WebSettings) -> None:
+    """Unauthorized unless the request carries the token; Unavailable if the token can't be read."""
+    try:
+        token = settings.access_token
+    except SettingsError as error:
+        raise Unavailable(str(error)) from None
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if token and not (scheme.lower() == "bearer" and compare_digest(given.strip().encode(), token.encode())):
+        raise Unauthorized("the request has no token, or another one than TOKEN; send Authorization: Bearer TOKEN")
+
+
+def _body() -> bytes:
+    try:
+        body = request.get_data(cache=False)
+    except (OSError, ParseException) as error:  # the end of the connection, or a malformed chunk
+        raise DocumentError(f"the body can't be read: {error}") from None
+    if len(body) > MAX_BYTES:
+        raise RequestEntityTooLarge
+    return body
+
+
+def _nothing() -> None:
+    """There is no server that wants to know."""
+
+
 def _failed(error: TopologyError) -> Response:
     line = f"{type(error).__name__}: {error}"
     level = logging.ERROR if error.status == 500 else logging.WARNING
     log.log(level, "answered %d: %s", error.status, line)
+    if isinstance(error, Unauthorized):
+        _drain()  # it was refused before its body was read
     answer = text(line, error.status)
     answer.headers.extend(error.headers)
     return answer
@@ -90,25 +142,11 @@ def _drain() -> None:
     # closing a connection with unread data resets it, and the answer may be lost on the way
     stream = request.environ["wsgi.input"]
     left = DRAINED_BYTES
-    while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
-        left -= len(chunk)
+    with suppress(OSError, ParseException):
+        while left > 0 and (chunk := stream.read(min(left, 1 << 16))):
+            left -= len(chunk)
 
 
 def _unexpected(error: Exception) -> Response:
     log.error("failed on %s %s", request.method, request.path, exc_info=error)
     return text(f"{type(error).__name__}: an error of the service itself, see its log", 500)
-
-
-def serve(factory: str, settings: WebSettings, threads: int) -> None:
-    """Becomes gunicorn: one process (locks and refreshers live in it). Never returns.
-
-    `threads` requests are served at once. gthread lets requests in flight finish at SIGTERM; the
-    other kinds of worker drop them or block /healthz.
-    """
-    host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    options = ["--bind", f"{host}:{settings.port}", "--worker-class", "gthread", "--workers", "1"]
-    options += ["--threads", str(threads), "--graceful-timeout", "30", "--timeout", "60"]
-    options += ["--no-control-socket", "--log-level", "warning"]
-    if os.path.isdir("/dev/shm"):  # noqa: PTH112, S108 - heartbeats need no disk
-        options += ["--worker-tmp-dir", "/dev/shm"]  # noqa: S108 - the same
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *options, factory])  # noqa: S606 - no shell wanted

@@ -26,6 +26,11 @@ BAD = {
     "two_passwords": ({"ETCD_PASSWORD_FILE": "/x", "ETCD_PASSWORD": "y"}, "ETCD_PASSWORD and ETCD_PASSWORD_FILE"),
     "port": ({"PORT": "65536"}, "PORT='65536'"),
     "bind": ({"BIND": "everywhere"}, "BIND='everywhere'"),
+    "token_file": ({"TOKEN_FILE": "/no/such/file"}, "TOKEN_FILE='/no/such/file'"),
+    "two_tokens": ({"TOKEN_FILE": "/x", "TOKEN": "y"}, "TOKEN and TOKEN_FILE"),
+    "certificate": ({"TLS_CERT_FILE": "/no/such/file"}, "TLS_CERT_FILE='/no/such/file'"),
+    "key_alone": ({"TLS_KEY_FILE": "/no/such/file"}, "TLS_CERT_FILE is not set"),
+    "client_ca_alone": ({"TLS_CLIENT_CA_FILE": "/no/such/file"}, "TLS_CERT_FILE is not set"),
     "log_format": ({"LOG_FORMAT": "xml"}, "LOG_FORMAT='xml'"),
 }
 

@@ -3,10 +3,11 @@
 import json
 import queue
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,11 +50,19 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A client that breaks a connection is no finding."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Not even a traceback."""
+
+
 class Receiver:
     """Answers PUTs with what the test has told it to, else 200; may hold its answers back."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.port = free_port()
+        self._tls = tls
         self.puts: list[Put] = []
         self.answers: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         self.go_on = threading.Event()
@@ -69,13 +78,23 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
+            def setup(self) -> None:
+                if receiver._tls is not None:
+                    # in the connection's own thread, so that one that fails ends no other
+                    self.request = receiver._tls.wrap_socket(self.request, server_side=True)
+                super().setup()
+
+            def finish(self) -> None:
+                with closing(self.request):
+                    super().finish()
+
             def do_PUT(self) -> None:
                 receiver.handle(self)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
                 """Nothing: the test's output is not its place."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        server = QuietServer(("127.0.0.1", self.port), Handler)
         server.daemon_threads = True
         self._server = server
         # shutdown() waits for the poll; half a second is its default

@@ -5,9 +5,10 @@ import os
 from flask import Flask, Response
 
 from safe_redis.errors import Refused
+from safe_redis.server import serve
 from safe_redis.settings import read
 from safe_redis.topology import Topology
-from safe_redis.web import WebSettings, document_app, serve, text
+from safe_redis.web import WebSettings, document_app, text
 
 
 def create() -> Flask:
@@ -20,8 +21,8 @@ def create() -> Flask:
             raise RuntimeError("the reason stays in the log")
         return text(" ".join(map(str, topology.instances)))
 
-    return document_app("echo", "/echo", put)
+    return document_app("echo", "/echo", put, read(WebSettings, os.environ))
 
 
 if __name__ == "__main__":
-    serve("tests.safe_redis.echo:create()", read(WebSettings, os.environ), threads=4)
+    serve("tests.safe_redis.echo:create()", read(WebSettings, os.environ))

@@ -1,0 +1,121 @@
+"""The observer shows its token and its certificate, and talks to nobody whose certificate isn't right."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.etcd import EtcdServer
+from sandbox.skydns import SkyDns
+from tests.certificates import Authority, Certificate
+from tests.observer.conftest import Config, Receiver, StartObserver
+from tests.observer.test_srv import register
+
+NAME = "redis-1-dictator.docker"
+StartReceiver = Callable[[Certificate, str], Receiver]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def start_receiver() -> Iterator[StartReceiver]:
+    """Starts a receiver with this certificate that asks clients for one of this CA."""
+    receivers = []
+
+    def start(own: Certificate, client_ca: str) -> Receiver:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(own.cert, own.key)
+        receiver = Receiver(context)
+        receivers.append(receiver)
+        receiver.start()
+        return receiver
+
+    yield start
+    for receiver in receivers:
+        receiver.stop()
+
+
+def test_sends_the_token(
+    config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("correct-horse\n")
+    config.define("a")
+    observer = start_observer(TOKEN_FILE=str(tmp_path / "token"))
+    dnsd.got(1)
+    assert dictator.puts[0].headers["Authorization"] == "Bearer correct-horse"
+    assert dnsd.puts[0].headers["Authorization"] == "Bearer correct-horse"
+    assert "correct-horse" not in observer.log.read_text()
+
+
+def test_sends_none_where_it_has_none(config: Config, dictator: Receiver, start_observer: StartObserver) -> None:
+    config.define("a")
+    start_observer()
+    assert "Authorization" not in dictator.got(1)[0].headers
+
+
+def test_puts_by_https_to_the_name_in_the_url(
+    etcd: EtcdServer,
+    skydns: SkyDns,
+    config: Config,
+    authority: Authority,
+    start_receiver: StartReceiver,
+    start_observer: StartObserver,
+) -> None:
+    own = authority.issue("observer")
+    receiver = start_receiver(authority.issue(NAME, "10.9.9.9"), authority.ca)
+    register(etcd, "redis-1-dictator", receiver)
+    config.define("a")
+    start_observer(
+        NOTIFIES=f"https://{NAME}/master",
+        DNS="127.0.0.1",
+        DNS_PORT=str(skydns.port),
+        NOTIFY_CA_FILE=authority.ca,
+        NOTIFY_CERT_FILE=own.cert,
+        NOTIFY_KEY_FILE=own.key,
+    )
+    receiver.got(1, timeout=20)
+
+
+@pytest.mark.parametrize("what", ["another_ca", "expired", "another_name", "no_tls"])
+def test_sends_nothing_to_a_receiver_without_a_right_certificate(
+    config: Config,
+    authority: Authority,
+    start_receiver: StartReceiver,
+    start_observer: StartObserver,
+    dictator: Receiver,
+    tmp_path: Path,
+    what: str,
+) -> None:
+    own = authority.issue("observer")
+    if what == "no_tls":
+        receiver = dictator
+    elif what == "another_ca":
+        receiver = start_receiver(Authority(tmp_path / "strangers").issue("stranger"), authority.ca)
+    else:
+        address = "10.9.9.9" if what == "another_name" else "127.0.0.1"
+        receiver = start_receiver(authority.issue("server", address, expired=what == "expired"), authority.ca)
+    config.define("a")
+    observer = start_observer(
+        NOTIFIES=f"https://127.0.0.1:{receiver.port}/master",
+        NOTIFY_CA_FILE=authority.ca,
+        NOTIFY_CERT_FILE=own.cert,
+        NOTIFY_KEY_FILE=own.key,
+    )
+    config.trigger("force")
+    observer.says("can't be connected to", 3)
+    assert receiver.puts == []
+
+
+def test_a_receiver_that_wants_a_certificate_and_gets_none_gets_no_topology(
+    config: Config, authority: Authority, start_receiver: StartReceiver, start_observer: StartObserver
+) -> None:
+    receiver = start_receiver(authority.issue("server"), authority.ca)
+    config.define("a")
+    observer = start_observer(NOTIFIES=f"https://127.0.0.1:{receiver.port}/master", NOTIFY_CA_FILE=authority.ca)
+    observer.says("failed: No", 2)
+    assert receiver.puts == []
