@@ -86,7 +86,7 @@ def verify(run: Run, step: Verify) -> Figures:
         (rewrite,) = run.runtime.link(instance).send(REWRITE)
         run.saved(instance, rewrite, forced=step.forced)
     _check_memory(run, step)
-    return _wait_until_durable(run, step.target)
+    return wait_until_durable(run, step.target)
 
 
 def _check_memory(run: Run, step: Verify) -> None:
@@ -112,7 +112,7 @@ def _memory(run: Run, instance: Instance) -> Memory:
     return memory(fields)
 
 
-def _wait_until_durable(run: Run, target: Instance) -> Figures:
+def wait_until_durable(run: Run, target: Instance) -> Figures:
     """Waits until the target's append-only file is complete: killed before, it would come back with an older one."""
     last = Persistence(aof=False, busy=False)
 

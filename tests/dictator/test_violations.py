@@ -4,6 +4,7 @@ Found by attacks from outside. V1 to V11 are the numbers by which docs/proof.md 
 was seen then, by means that anybody has, and asks only for what may never happen.
 """
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -120,6 +121,37 @@ def test_v1_a_target_that_is_not_durable_in_time_leaves_the_source_writable(grou
     assert "rewrit" in answer.text
     assert group.replication("a")["role"] == "master"
     assert group["a"].set("still", "writable")
+
+
+def test_v1_a_target_that_gets_a_full_copy_after_it_was_checked_is_not_promoted_before_that_is_on_disk(
+    group: Group,
+) -> None:
+    """Its link broke, and the source's backlog was too small for what was written meanwhile."""
+    group.add("a", config=DURABLE)
+    group.add("b", config=DURABLE)
+    fill(group["a"], 300)
+    group.proxy("a", "b")
+    group.follow("a", "b")
+    assert apply(group, "a", "b").status == 200
+
+    def resync() -> None:
+        group["b"].config_set("rdb-key-save-delay", 10_000)
+        group["b"].replicaof("NO", "ONE")
+        group["b"].replicaof("127.0.0.1", group.proxies["a"].port)
+        wait_until(lambda: group.follows("b", "a"), "b follows a again", PATIENCE)
+
+    watcher = At("a", "SET", resync)
+    for proxy in group.proxies.values():
+        proxy.watch = watcher
+    answer = apply(group, "b", "a")
+    assert watcher.hit
+    group["b"].config_set("rdb-key-save-delay", 0)
+    if group.replication("b")["role"] == "master":
+        fill(group["b"], 50, "new")
+        group.servers["b"].kill()
+        group.servers["b"].start()
+        assert holds(group["b"], 50, "new"), answer
+    assert holds(group["b"], 300), answer
 
 
 # V2: a key count says nothing of history
@@ -318,6 +350,57 @@ def test_v7_a_command_of_a_run_that_another_has_overtaken_has_no_effect(harness:
     assert len(masters(harness.clients)) < 2, answers
     harness.converge(harness.document("c"), answers)
     outcome = harness.judge(f"V7 {command}", "c", writers, answers)
+    assert not outcome.problems, outcome.problems
+
+
+class Holds:
+    """Holds the second dictator before it takes over, and the first before it promotes b, until they are let go."""
+
+    def __init__(self) -> None:
+        self.second_is_held: set[str] = set()
+        self.second_may_go = threading.Event()
+        self.first_is_held = threading.Event()
+        self.first_may_go = threading.Event()
+        self._first_has_begun = False
+
+    def request(self, name: str, commands: tuple[str, ...]) -> bool:
+        """See proxy.Watch."""
+        if "CLIENT SETNAME" in commands and not self._first_has_begun:
+            self.second_is_held.add(name)
+            self.second_may_go.wait(PATIENCE)
+        if "REPLICAOF NO" in commands and "DISCARD" not in commands and name == "b" and not self.first_is_held.is_set():
+            self.first_is_held.set()
+            self.first_may_go.wait(PATIENCE)
+        return True
+
+    def reply(self, name: str) -> bool:
+        """See proxy.Watch."""
+        return bool(name)
+
+    def begin_first(self) -> None:
+        """The next dictator is the first."""
+        self._first_has_begun = True
+
+
+def test_v7_a_target_that_the_second_document_does_not_list_is_not_promoted_behind_its_back(harness: Harness) -> None:
+    """The second dictator has observed before the first wrote its intent, so that it learns of the target late."""
+    writers = harness.write("raced", writers=2)
+    harness.grows("a", "raced")
+    holds = Holds()
+    harness.watch(holds)
+    second = harness.apply(harness.document("c", "a"), reply_timeout=PATIENCE)
+    wait_until(lambda: holds.second_is_held == {"a", "c"}, "the second has observed", PATIENCE)
+    holds.begin_first()
+    first = harness.apply(harness.document("b"), reply_timeout=PATIENCE)
+    assert holds.first_is_held.wait(PATIENCE)
+    holds.second_may_go.set()
+    answers = [f"second {second.result(2 * PATIENCE)}"]
+    holds.first_may_go.set()
+    answers.append(f"first {first.result(2 * PATIENCE)}")
+    harness.watch(None)
+    assert len(masters(harness.clients)) < 2, answers
+    harness.converge(harness.document("c"), answers)
+    outcome = harness.judge("V7 unlisted", "c", writers, answers)
     assert not outcome.problems, outcome.problems
 
 
