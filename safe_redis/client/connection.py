@@ -79,7 +79,7 @@ class LocatedConnection(Connection):
         try:
             if isinstance(refusal, Redirected):
                 self.locator.learn(refusal.endpoint)
-            else:
+            elif self.locator.hint in {None, self.endpoint}:  # else another connection has asked already
                 self.locator.learn(self._ask_role().master)
         except (RedisError, OSError) as error:
             log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)

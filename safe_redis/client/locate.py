@@ -28,11 +28,17 @@ class Locator:
         self._hint: tuple[Endpoint, float] | None = None
         self._last: Endpoint | None = None
 
+    @property
+    def hint(self) -> Endpoint | None:
+        """Where a demoted master has just said that its master is."""
+        hint = self._hint
+        return hint[0] if hint is not None and time.monotonic() < hint[1] else None
+
     def endpoint(self) -> Endpoint:
         """Where to connect to. Unresolved where no name server answers and no master was ever found."""
-        hint = self._hint
-        if hint is not None and time.monotonic() < hint[1]:
-            return hint[0]
+        hint = self.hint
+        if hint is not None:
+            return hint
         try:
             return self._look_up()
         except Unresolved:

@@ -9,8 +9,8 @@ from redis.retry import Retry
 
 from redis_counter.tally import Outcomes, tally
 from sandbox.cluster import Cluster
+from sandbox.haproxy import HaProxy
 from sandbox.process import wait_until
-from tests.client.haproxy import HaProxy
 
 KEY = "through haproxy"
 WRITES = 100
