@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dictator.execute import Executor
@@ -186,11 +186,17 @@ class Dictator:
 
     def _resolve(self, topology: Topology) -> tuple[Instance, tuple[Instance, ...], tuple[Skipped, ...]]:
         """Where the wanted master and its slaves listen, and which can't be found; Unresolved for the master."""
-        master, *slaves = self._pool.map(self._find, topology.instances)
+        master, *slaves = self._find_all(topology.instances)
         if isinstance(master, Skipped):
             raise Unresolved(f"the wanted master can't be found: {master.reason}")
         located = tuple(slave for slave in slaves if isinstance(slave, Instance))
         return master, located, tuple(slave for slave in slaves if isinstance(slave, Skipped))
+
+    def _find_all(self, addresses: Sequence[Address]) -> list[Instance | Skipped]:
+        """All of them, in their order; names are looked up in parallel."""
+        names = [address for address in addresses if not address.is_ip]
+        looked_up = dict(zip(names, self._pool.map(self._find, names), strict=True))
+        return [looked_up.get(address) or self._find(address) for address in addresses]
 
     def _find(self, address: Address) -> Instance | Skipped:
         """Where it listens. Several records of one name are refused: one is stale, and may lead to another's data."""
@@ -215,5 +221,5 @@ class Dictator:
         if self.applied is None:
             return {"topology": None, "instances": []}
         with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
-            instances = list(self._pool.map(self._find, self.applied.instances))
+            instances = self._find_all(self.applied.instances)
             return {"topology": self.applied, "instances": describe(runtime, instances)}
