@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 
 from dictator.apply import Dictator
 from dictator.journal import Journal
-from dictator.page.routes import blueprint
+from dictator.reporting import attach
 from dictator.settings import Settings
 from safe_redis.errors import DocumentError
 from safe_redis.logs import configure
@@ -52,7 +52,7 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
         return text(f"OK{still_open}{lost}", status)
 
     app = document_app("dictator", "/master", put, settings)
-    app.register_blueprint(blueprint(dictator, journal))
+    attach(app, dictator, journal)
 
     @app.get("/master")
     def _state() -> Response:

@@ -216,6 +216,15 @@ class Dictator:
             return Skipped(name, f"its SRV record leads to {host}, which is not the address of one host")
         return Instance(name, host, port)
 
+    @property
+    def settings(self) -> Settings:
+        """What it was made with."""
+        return self._settings
+
+    def check(self) -> None:
+        """Unresolved where no name server answers."""
+        self._resolver.check()
+
     def state(self) -> dict[str, object]:
         """The topology that was applied last, and what its instances say of themselves now."""
         if self.applied is None:

@@ -61,6 +61,14 @@ class Pause(msgspec.Struct, frozen=True):
     since: str = ""
     reason: str = ""
 
+    @property
+    def timestamp(self) -> float:
+        """`since` in seconds since 1970; 0 if it is no time."""
+        try:
+            return datetime.fromisoformat(self.since).timestamp()
+        except ValueError:
+            return 0.0
+
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """What GET /history answers, oldest entry first, and what the observer may PUT there."""

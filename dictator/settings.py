@@ -30,6 +30,8 @@ class Settings(WebSettings, frozen=True, kw_only=True):
     redis_password_file: str = ""
     # the path of a CA's certificates (PEM): instances are reached by TLS, with certificates of this CA
     redis_tls: str = ""
+    # where the receipt of each apply that changed something is sent, after the fact
+    on_switch_url: Annotated[str, msgspec.Meta(pattern=r"^(https?://[^/\s]+.*)?$")] = ""
     # the networks (CIDRs) that instances may be in: no connection is made to any other address. Empty: all
     allowed_networks: tuple[str, ...] = ()
     # how many instances a document may name

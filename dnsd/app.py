@@ -5,9 +5,11 @@ import threading
 
 from flask import Flask, Response, request
 
+from dnsd import metrics
 from dnsd.publisher import Publisher
 from dnsd.settings import read
 from safe_redis import logs, web
+from safe_redis.metrics import blueprint
 from safe_redis.topology import Topology
 from safe_redis.version import from_headers
 
@@ -25,4 +27,14 @@ def create() -> Flask:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")
 
-    return web.document_app("dnsd", "/dns", put, settings)
+    app = web.document_app("dnsd", "/dns", put, settings)
+    app.register_blueprint(blueprint(metrics.REGISTRY, publisher.check))
+    metrics.watch_records(publisher.count_records)
+
+    @app.after_request
+    def _count(response: Response) -> Response:
+        if request.method == "PUT":
+            metrics.count_publication(response.status_code)
+        return response
+
+    return app

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from logging import DEBUG, INFO, WARNING
 from typing import TypeVar
 
-from dnsd import records
+from dnsd import metrics, records
 from dnsd.ledger import Ledger, Publication
 from dnsd.records import DesiredRecord
 from dnsd.settings import Settings
@@ -94,6 +94,14 @@ class Publisher:
         """The keys of all slaves' records in etcd."""
         return {node.key for path in self._directories for node in self._store.children(path).values()}
 
+    def check(self) -> None:
+        """StoreError where etcd doesn't answer."""
+        self._store.get(self._master_key)
+
+    def count_records(self) -> int:
+        """How many records are refreshed."""
+        return len(self._due)
+
     def keep_fresh(self) -> None:
         """Writes each record again when it is due. Never returns; run it in a daemon thread."""
         while True:
@@ -101,9 +109,11 @@ class Publisher:
                 with self._lock.turn():
                     pause = self._refresh_next()
             except TopologyError as error:
+                metrics.FAILURES.inc()
                 log.warning("failed to refresh: %s", error)
                 pause = min(RETRY, self._settings.ttl_refresh)
             except Exception:
+                metrics.FAILURES.inc()
                 log.exception("failed to refresh")
                 pause = min(RETRY, self._settings.ttl_refresh)
             time.sleep(pause)
@@ -186,6 +196,7 @@ class Publisher:
     def _write(self, key: str, value: str) -> None:
         write = self._zone.write_master if key == self._master_key else self._zone.write_slave
         write(key, value)
+        metrics.WRITES.inc()
         self._due[key] = time.monotonic() + self._settings.ttl_refresh
 
     def _remove(self, key: str) -> None:

@@ -96,6 +96,16 @@ class Resolver:
             raise Unresolved("; ".join(failures))
         return endpoints
 
+    def check(self) -> None:
+        """Unresolved where no name server answers; that it knows no record is an answer."""
+        try:
+            self._dns.resolve("docker.", "SRV", lifetime=self._timeout, search=False)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return
+        except (dns.exception.DNSException, OSError) as error:
+            servers = ", ".join(f"{server} port {self._dns.port}" for server in self._dns.nameservers)
+            raise Unresolved(f"no answer from {servers}: {type(error).__name__}") from None
+
     def _records(self, name: str, deadline: float) -> tuple[list[SRV], dns.message.Message]:
         answer = self._ask(name, "SRV", deadline)
         records = [record for record in answer if isinstance(record, SRV)]

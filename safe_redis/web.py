@@ -74,12 +74,7 @@ def document_app(
 
     @app.put(path)
     def _put() -> Response:
-        if settings is not None:
-            _authorize(settings)
-        body = _body()
-        # from here on the server waits for us, not for the client
-        request.environ.get(RECEIVED, _nothing)()
-        return put(parse(body))
+        return put(parse(receive(settings)))
 
     @app.get("/healthz")
     def _healthz() -> Response:
@@ -89,6 +84,16 @@ def document_app(
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
     return app
+
+
+def receive(settings: WebSettings | None) -> bytes:
+    """The body of the request, if it carries the token; without settings none is asked for."""
+    if settings is not None:
+        _authorize(settings)
+    body = _body()
+    # from here on the server waits for us, not for the client
+    request.environ.get(RECEIVED, _nothing)()
+    return body
 
 
 def _authorize(settings: WebSettings) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import FrameType
 
 from safe_redis.errors import SettingsError
+from safe_redis.etcd import Store
 from safe_redis.logs import configure
 from topology_observer.history import HistoryKeeper
+from topology_observer.metrics import serve
 from topology_observer.notify import Notifier
-from topology_observer.settings import read
+from topology_observer.settings import Settings, read
 from topology_observer.watch import Mailbox, Watch
 from topology_observer.worker import Worker
 
@@ -35,10 +37,18 @@ def main() -> int:
     heartbeat = Path(settings.heartbeat) if settings.heartbeat else None
     watch = Watch(store, settings.trigger, mailbox, heartbeat)
     threading.Thread(target=watch.follow, name="watch", daemon=True).start()
+    if settings.metrics_port:
+        serve(settings.metrics_port, lambda: _check(store, notifier, settings))
     keeper = HistoryKeeper(store, notifier, settings)
     threading.Thread(target=keeper.keep, name="history", daemon=True).start()
     Worker(store, notifier, settings, mailbox, ended=keeper.wake).work()
     return 0
+
+
+def _check(store: Store, notifier: Notifier, settings: Settings) -> None:
+    """A TopologyError where etcd or the name servers don't answer."""
+    store.get(settings.trigger)
+    notifier.check()
 
 
 def _stop(number: int, _: FrameType | None) -> None:

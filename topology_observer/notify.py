@@ -88,6 +88,11 @@ class Notifier:
             return answer
         raise NotSent("; ".join(failures))
 
+    def check(self) -> None:
+        """Unresolved where names have to be looked up and no name server answers."""
+        if any(_needs_srv(receiver) for receiver in self._settings.receivers):
+            self._resolver.check()
+
     def exchange(self, receiver: Receiver, places: tuple[Endpoint, ...], method: str, body: bytes) -> tuple[int, bytes]:
         """Any request to a receiver: status and body of the answer. NotSent or NoAnswer where there is none."""
         connection = self._connect(receiver, places[0])

@@ -1,6 +1,7 @@
 """The pause for maintenance: a key in etcd, and while it exists the observer applies nothing."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 
 import msgspec
 
@@ -12,6 +13,14 @@ class Pause(msgspec.Struct, frozen=True):
 
     since: str = ""
     reason: str = ""
+
+    @property
+    def timestamp(self) -> float:
+        """`since` in seconds since 1970; 0 if it is no time."""
+        try:
+            return datetime.fromisoformat(self.since).timestamp()
+        except ValueError:
+            return 0.0
 
     def __str__(self) -> str:
         since = f" since {self.since}" if self.since else ""

@@ -65,6 +65,9 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     # after how long what was applied is applied again; 0: never
     resync_interval: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
+    # where metrics, /healthz and /readyz are served; 0: nowhere
+    metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+
     # a file that is touched at every turn of the watch, at least twice a minute while etcd answers; none: not at all
     heartbeat: str = ""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from safe_redis.errors import StoreError
 from safe_redis.etcd import Node, Store
+from topology_observer import metrics
 from topology_observer.notify import Answer
 from topology_observer.settings import Receiver
 from topology_observer.watch import Trigger
@@ -80,6 +81,7 @@ class Reporter:
             line=self._line,
             receivers=tuple(self._receivers),
         )
+        metrics.count_run(state)
         try:
             self._store.put(self._key, msgspec.json.encode(status).decode())
         except StoreError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safe_redis.errors import StoreError
 from safe_redis.etcd import Cleared, Node, Store
+from topology_observer import metrics
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Watch:
                 pause = RETRY_FIRST
                 continue
             except StoreError as error:
+                metrics.WATCH_FAILURES.inc()
                 log.warning("failed to watch: %s", error)
             except Exception:
                 log.exception("failed to watch")
@@ -165,6 +167,7 @@ class Watch:
         if forced:
             # a member of etcd that lags behind may hand out an event for the second time
             self._forces.add(node.index)
+        metrics.EVENTS.inc()
         log.info("saw trigger %r at index %d", node.value[:80], node.index)
         self._mailbox.post(Trigger(node.value, node.index, node.index) if forced else _unforced(node))
 

@@ -17,6 +17,7 @@ from safe_redis.errors import TopologyError
 from safe_redis.etcd import Node, Reading, Store
 from safe_redis.srv import Endpoint
 from safe_redis.version import Version
+from topology_observer import metrics
 from topology_observer.epoch import Epoch
 from topology_observer.force import PendingForce
 from topology_observer.notify import Answer, Notifier, NotSent, Request
@@ -80,6 +81,8 @@ class Worker:
         while True:
             pause = (self._settings.resync_interval or None) if outcome.settled else next(pauses)
             newer = self._take(pause if trigger else None)
+            if trigger and not newer and not outcome.settled:
+                metrics.RETRIES.inc()
             if newer:
                 trigger, pauses = newer, self._pauses()
                 outcome = self._run(trigger) or outcome
@@ -123,7 +126,9 @@ class Worker:
             # before the document: its index must be of this epoch, or of a later one
             epoch = self._epoch.name()
             reading = self._store.read(self._settings.document)
-            if paused := pause.result():
+            paused = pause.result()
+            metrics.show_pause(paused.timestamp if paused else None, paused.reason if paused else "")
+            if paused:
                 return self._paused(str(paused))
             if reading.node is None:
                 return self._undefined()

@@ -5,12 +5,13 @@ import time
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, render_template
 
 from dictator.apply import Dictator
 from dictator.journal import Journal
 from dictator.page.view import make
-from safe_redis.web import text
+from dictator.settings import Settings
+from safe_redis.web import receive, text
 
 # nothing is loaded from elsewhere, and nothing may be embedded elsewhere
 POLICY = (
@@ -39,10 +40,9 @@ class Snapshot:
             return self._instances
 
 
-def blueprint(dictator: Dictator, journal: Journal) -> Blueprint:
+def blueprint(snapshot: Snapshot, journal: Journal, settings: Settings) -> Blueprint:
     """`/`, `/page.css`, `/page.js` and `/history`."""
     pages = Blueprint("page", __name__, template_folder=".", static_folder=None)
-    snapshot = Snapshot(dictator)
 
     @pages.get("/")
     def _page() -> Response:
@@ -68,7 +68,7 @@ def blueprint(dictator: Dictator, journal: Journal) -> Blueprint:
 
     @pages.put("/history")
     def _restore() -> Response:
-        journal.restore(request.get_data(cache=False))
+        journal.restore(receive(settings))
         return text("OK")
 
     return pages
