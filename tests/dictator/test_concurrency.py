@@ -33,8 +33,9 @@ def test_twenty_puts_at_once_are_answered_one_after_the_other(
         log = service.log
         shown = json.loads(service.request("GET", "/master").body)
     assert {answer.status for answer in answers} <= {200, 202}, answers
-    # none interleaved: what follows the decision of one run is its end, or its own next plan
-    story = re.findall(r"(planned \d+ steps|abandoned the plan|applied master 127.0.0.1:\d+)", log)
+    # none interleaved: what follows the plan of one run is its takeover, its end, or its own next plan
+    events = r"planned \d+ steps|end other dictators|abandoned the plan|applied master 127.0.0.1:\d+"
+    story = re.findall(events, log)
     masters = [each.rpartition(":")[2] for each in story if each.startswith("applied")]
     assert len(masters) == PUTS
     for before, after in itertools.pairwise(story):
