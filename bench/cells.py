@@ -24,10 +24,14 @@ class Cell(ABC):
     name: ClassVar[str]
     # an operation that takes milliseconds is repeated, so that its p99 says something
     repeats: ClassVar[int] = 1
+    # the same server for all cells, one of sandbox.binaries.FLAVOURS
+    flavour: ClassVar[str] = "redis-7.0"
 
     def __init__(self, directory: Path, instances: int = 3) -> None:
         self._directory = directory
-        self.servers = tuple(RedisServer(directory / str(number), config=CONFIG) for number in range(instances))
+        self.servers = tuple(
+            RedisServer(directory / str(number), config=CONFIG, flavour=self.flavour) for number in range(instances)
+        )
         self.links: tuple[Connection, ...] = ()
         self.master = 0
 

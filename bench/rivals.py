@@ -1,6 +1,7 @@
 """What a user could pick instead: redis's own FAILOVER, a Sentinel, and the ordering of 2014."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from bench import ordering_2014
 from bench.cells import HOST, SETTLED, Cell
@@ -26,12 +27,13 @@ class SentinelFailover(Cell):
     """SENTINEL FAILOVER with one Sentinel, which chooses the new master; clients follow +switch-master."""
 
     name = "SENTINEL FAILOVER"
+    command: ClassVar[tuple[str, ...]] = ("SENTINEL", "FAILOVER", "bench")
 
     def __init__(self, directory: Path, instances: int = 3) -> None:
         super().__init__(directory, instances)
         self.port = free_port()
         self._config = directory / "sentinel.conf"
-        argv = [str(binaries.redis_server()), str(self._config.resolve()), "--sentinel"]
+        argv = [str(binaries.redis_server(self.flavour)), str(self._config.resolve()), "--sentinel"]
         self.process = Process(argv, log=directory / "sentinel.log")
         self._link: Connection | None = None
 
@@ -72,7 +74,9 @@ class SentinelFailover(Cell):
         assert self._link is not None  # noqa: S101 - started
         news = Connection(HOST, self.port)
         news.send(("SUBSCRIBE", "+switch-master"))
-        self._link.send(("SENTINEL", "FAILOVER", "bench"))
+        reply = self._link.send(self.command)[0]
+        if reply != "OK":
+            raise RuntimeError(f"{' '.join(self.command)}: {reply}")
         _, _, text = news.receive()
         news.close()
         self.master = self.addresses.index((HOST, int(text.split()[4])))
@@ -109,6 +113,13 @@ class SentinelFailover(Cell):
         assert self._link is not None  # noqa: S101 - started
         slaves: list[list[str]] = self._link.send(("SENTINEL", "REPLICAS", "bench"))[0]
         return slaves
+
+
+class CoordinatedFailover(SentinelFailover):
+    """Valkey 9's SENTINEL FAILOVER COORDINATED, which has the old master hand over by FAILOVER."""
+
+    name = "COORDINATED"
+    command = (*SentinelFailover.command, "COORDINATED")
 
 
 class Ordering2014(Cell):

@@ -24,7 +24,8 @@ from bench.cells import Cell, Dictator
 from bench.floor import Floor
 from bench.load import Load, Order, judged, window
 from bench.resp import Connection
-from bench.rivals import FailoverTo, Ordering2014, SentinelFailover
+from bench.rivals import CoordinatedFailover, FailoverTo, Ordering2014, SentinelFailover
+from sandbox import binaries
 
 HEADS = (
     "cell",
@@ -41,6 +42,8 @@ HEADS = (
 )
 CELLS: tuple[type[Cell], ...] = (Dictator, Floor, FailoverTo, SentinelFailover, Ordering2014)
 WRITERS = (1, 8)
+# the flavour whose Sentinel knows FAILOVER COORDINATED
+COORDINATES = "valkey-9.1"
 # how long the writers write before and after a switch, in seconds
 LEAD = 0.15
 # between an ack and the next write of each of several writers, in seconds
@@ -65,6 +68,7 @@ class Sample:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run all cells, print the table; 1 if the dictator has lost a write."""
     chosen = _options().parse_args(argv)
+    Cell.flavour = chosen.flavour
     with common.directory(chosen.directory) as directory:
         samples = measure(directory, 1 if chosen.quick else chosen.switches, chosen.writers)
     print(figures.table(HEADS, rows(samples)))
@@ -81,6 +85,9 @@ def _options() -> argparse.ArgumentParser:
     parser = common.options(__doc__)
     parser.add_argument("--switches", type=int, default=20, help="rounds, each with a switch in every cell (20)")
     parser.add_argument("--writers", type=int, nargs="+", default=WRITERS, help="writers side by side (1 8)")
+    parser.add_argument(
+        "--flavour", choices=binaries.FLAVOURS, default=Cell.flavour, help=f"the server of all cells ({Cell.flavour})"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the windows there, as SVG")
     return parser
 
@@ -89,7 +96,8 @@ def measure(directory: Path, rounds: int, writers: Sequence[int]) -> list[Sample
     """All switches of all rounds."""
     samples: list[Sample] = []
     with contextlib.ExitStack() as stack:
-        cells = [stack.enter_context(kind(directory / kind.name.replace(" ", "-"))) for kind in CELLS]
+        kinds: tuple[type[Cell], ...] = CELLS if Cell.flavour != COORDINATES else (*CELLS, CoordinatedFailover)
+        cells = [stack.enter_context(kind(directory / kind.name.replace(" ", "-"))) for kind in kinds]
         runs = [Run(cell) for cell in cells]
         started = time.monotonic()
         for number in range(rounds):
@@ -183,8 +191,8 @@ def ratios(samples: Sequence[Sample]) -> Mapping[str, float]:
     found: dict[str, Any] = {}
     for writers in sorted({each.writers for each in samples}):
         by_cell = {
-            kind.name: [each.window for each in samples if (each.cell, each.writers) == (kind.name, writers)]
-            for kind in CELLS
+            name: [sample.window for sample in samples if (sample.cell, sample.writers) == (name, writers)]
+            for name in {sample.cell for sample in samples}
         }
         mine, floor = by_cell["dictator"], by_cell["floor"]
         found |= {
@@ -193,7 +201,8 @@ def ratios(samples: Sequence[Sample]) -> Mapping[str, float]:
         }
         found |= {
             f"{name}/window median w{writers}": figures.median(by_cell[name]) / figures.median(mine)
-            for name in ("FAILOVER TO", "SENTINEL FAILOVER", "2014 ordering")
+            for name in ("FAILOVER TO", "SENTINEL FAILOVER", "COORDINATED", "2014 ordering")
+            if name in by_cell
         }
     ours = [each for each in samples if each.cell == "dictator"]
     sentinel = [each for each in samples if each.cell == "SENTINEL FAILOVER"]
