@@ -33,10 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes long, runs only with --full")
     os.environ[MARK] = RUN
-    # nohup, and shells for what they run in the background, have these ignored, which is inherited
+    # nohup and shells ignore these signals in background jobs, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # A busy machine is no finding; what hangs is ended by pytest's own time limit.
+    # A busy machine must not fail a test; pytest's own time limit ends what hangs.
     settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("unhurried")
 
@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     yield
-    # What dies with its parent may take the moment that the parent's end takes.
+    # Processes that are killed with their parent need a moment to end.
     with suppress(TimeoutError):
         wait_until(lambda: not leftovers.find(RUN), "every process has ended", timeout=3)
     left = leftovers.find(RUN)
@@ -82,7 +82,7 @@ StartRedis = Callable[..., RedisServer]
 
 @pytest.fixture
 def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
-    """Starts a redis in a directory of the given name; options as RedisServer's."""
+    """Starts a redis in a directory of the given name; the options are RedisServer's."""
     with ExitStack() as stack:
 
         def start(name: str = "redis", **options: Any) -> RedisServer:

@@ -1,4 +1,4 @@
-"""The modules that decide are pure: importing them brings in no client library, no sockets, no threads."""
+"""Pure modules import no client library, no sockets and no threads."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ IMPURE = ("redis", "docker", "urllib3", "dns", "flask", "gunicorn", "http", "soc
 
 
 def imported(folder: Path, module: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has after importing one."""
+    """The top-level modules that a new interpreter has loaded after importing one."""
     code = f"import sys, {module}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in run.stdout.split()}

@@ -1,4 +1,4 @@
-"""What a correct state of the cluster is, and writers that tell what they lost."""
+"""Checks that the cluster is in the declared state, and writers that report lost writes."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ LINE = re.compile(r"ack'd: (\d+) \((\d+) missing\) err'd: (\d+) \((\d+) phantom\
 
 
 def wait_healed(cluster: Cluster, master: str, *, without: Collection[str] = (), timeout: float = 60) -> None:
-    """Wait until all follow `master`, hold its data, and DNS says so; else told what isn't so.
+    """Wait until all follow `master`, hold its data, and DNS says so. The error lists what is wrong.
 
     `without` are slaves that are away: nothing is asked of them.
     """
@@ -45,9 +45,9 @@ def _wrong_roles(cluster: Cluster, master: str, without: Collection[str]) -> lis
             continue
         if kept is None:
             wrong.append(f"{name} has lost {KEPT}")
-        told = {field: str(info.get(field)) for field in wanted}
-        if told != wanted:
-            wrong.append(f"{name} is {told}, wanted {wanted}")
+        actual = {field: str(info.get(field)) for field in wanted}
+        if actual != wanted:
+            wrong.append(f"{name} is {actual}, wanted {wanted}")
     return wrong
 
 
@@ -56,13 +56,13 @@ def _wrong_dns(cluster: Cluster, master: str, without: Collection[str]) -> list[
     here = {node.redis.port for name, node in slaves.items() if name not in without}
     away = {node.redis.port for name, node in slaves.items() if name in without}
     wrong = []
-    told = _ports(cluster, "master.redis-1.docker")
-    if told != {cluster.nodes[master].redis.port}:
-        wrong.append(f"DNS has the master at {told}")
-    # The record of a slave that is away may be there or not.
-    told = _ports(cluster, "slaves.redis-1.docker")
-    if told - away != here:
-        wrong.append(f"DNS has the slaves at {told}, wanted {here}")
+    published = _ports(cluster, "master.redis-1.docker")
+    if published != {cluster.nodes[master].redis.port}:
+        wrong.append(f"DNS has the master at {published}")
+    # The record of a dead slave may have expired or not.
+    published = _ports(cluster, "slaves.redis-1.docker")
+    if published - away != here:
+        wrong.append(f"DNS has the slaves at {published}, wanted {here}")
     return wrong
 
 
@@ -75,7 +75,7 @@ def _ports(cluster: Cluster, name: str) -> set[int]:
 
 
 class Writers:
-    """redis-counter with two writers, one write each 2 ms, until told to finish."""
+    """redis-counter with two writers, one write each 2 ms, until finish() is called."""
 
     def __init__(self, cluster: Cluster, log: Path) -> None:
         self._cluster = cluster
@@ -88,18 +88,18 @@ class Writers:
         self.wait_progress("core-01")
 
     def wait_progress(self, master: str, more: int = 200) -> None:
-        """Wait until the master holds so many more writes than now."""
+        """Wait until the master holds this many more writes than now."""
         client = self._cluster.nodes[master].redis.client()
         wanted = client.llen(KEY) + more
         self.process.wait_until(lambda: client.llen(KEY) >= wanted, f"{master} holds {wanted} writes", timeout=60)
 
     def assert_nothing_lost(self) -> None:
-        """End the writing and compare: no write missing, no phantom, and there were some."""
+        """Stop writing and compare: some writes were acknowledged, none is missing, none is a phantom."""
         self.process.stop(timeout=60)
         output = self.process.log.read_text()
-        found = LINE.search(output)
-        assert found, output
-        acked, missing, _, phantom = map(int, found.groups())
+        match = LINE.search(output)
+        assert match, output
+        acked, missing, _, phantom = map(int, match.groups())
         assert (missing, phantom) == (0, 0), output
         assert acked > 0, output
 

@@ -1,4 +1,4 @@
-"""With writers at work, the cluster comes back to the declared state without anyone's help."""
+"""While writers write, the cluster returns to the declared state by itself."""
 
 import time
 
@@ -19,7 +19,7 @@ def test_the_master_restarts_under_a_new_port(applied: Cluster, writers: Writers
     writers.assert_nothing_lost()
 
 
-def test_the_master_stops_in_good_order_and_starts_under_a_new_port(applied: Cluster, writers: Writers) -> None:
+def test_the_master_is_stopped_and_starts_under_a_new_port(applied: Cluster, writers: Writers) -> None:
     applied.nodes["core-01"].stop()
     applied.nodes["core-01"].start()
     wait_healed(applied, "core-01")
@@ -63,7 +63,7 @@ def test_a_slave_is_dead_while_the_master_moves_and_comes_back(
     writers.assert_nothing_lost()
 
 
-def test_a_slave_that_hangs_does_not_hold_up_a_change_and_follows_when_it_goes_on(
+def test_a_slave_that_hangs_does_not_delay_a_change_and_follows_when_it_resumes(
     applied: Cluster, writers: Writers
 ) -> None:
     applied.nodes["core-03"].pause()
@@ -78,7 +78,7 @@ def test_a_slave_that_hangs_does_not_hold_up_a_change_and_follows_when_it_goes_o
 
 
 @pytest.mark.parametrize(("leave", "come_back"), [("kill", "start"), ("pause", "resume")])
-def test_etcd_is_away_for_ten_seconds(applied: Cluster, writers: Writers, leave: str, come_back: str) -> None:
+def test_etcd_is_down_for_ten_seconds(applied: Cluster, writers: Writers, leave: str, come_back: str) -> None:
     getattr(applied.etcd, leave)()
     time.sleep(10)  # the scenario, not a wait for something
     writers.wait_progress("core-01")
@@ -93,7 +93,7 @@ def test_etcd_is_away_for_ten_seconds(applied: Cluster, writers: Writers, leave:
 
 @pytest.mark.parametrize("cluster", ["v2", pytest.param("v3", marks=pytest.mark.full)], indirect=True)
 @pytest.mark.parametrize("moment", ["observed", "planned", "pause", "fence", "promote"])
-def test_the_dictator_is_killed_in_mid_switch(applied: Cluster, writers: Writers, moment: str) -> None:
+def test_the_dictator_is_killed_during_a_switchover(applied: Cluster, writers: Writers, moment: str) -> None:
     since = applied.dictator.process.log.stat().st_size
     applied.define(applied.document("core-02"))
     applied.apply()

@@ -1,4 +1,4 @@
-"""Any one part of a running cluster is killed and started again; the rest is up to the system."""
+"""Each part of a running cluster is killed and restarted; the system does the rest."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ NODES = ("core-01", "core-02")
 
 
 @pytest.mark.parametrize("name", [*SERVICES, *NODES])
-def test_a_killed_part_that_starts_again_finds_back(applied: Cluster, name: str) -> None:
+def test_the_cluster_heals_after_a_part_is_killed_and_restarted(applied: Cluster, name: str) -> None:
     part = applied.nameserver if name == "nameserver" else applied.parts[name]
     part.kill()
     part.start()
@@ -60,7 +60,7 @@ def test_the_counter_loses_nothing_while_the_scripts_move_the_master(applied: Cl
         mess.stop()
     output = counter.log.read_text()
     assert counter.returncode == 0, output
-    found = LINE.search(output)
-    assert found, output
-    assert (found[2], found[4]) == ("0", "0")
+    match = LINE.search(output)
+    assert match, output
+    assert (match[2], match[4]) == ("0", "0")
     assert mess.log.read_text().count("master: ") >= 3

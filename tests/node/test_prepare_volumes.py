@@ -13,7 +13,7 @@ import pytest
 from sandbox.process import ROOT, wait_until
 
 SCRIPT = ROOT / "node" / "prepare-volumes"
-# The mounts are made in a mount namespace of the test's own and end with it.
+# The mounts are made in a mount namespace of the test, and end with it.
 IN_NAMESPACE = 'while [ "$1" != -- ]; do mount --bind "$1" "$1"; shift; done; shift; exec "$@"'
 
 Shell = Sequence[str]
@@ -53,8 +53,8 @@ def volume(tmp_path: Path) -> Path:
 
 
 def owned(directory: Path) -> tuple[str, int, int]:
-    told = directory.stat()
-    return f"{stat.S_IMODE(told.st_mode):o}", told.st_uid, told.st_gid
+    status = directory.stat()
+    return f"{stat.S_IMODE(status.st_mode):o}", status.st_uid, status.st_gid
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def owned(directory: Path) -> tuple[str, int, int]:
         (":700::998", ("700", 0, 998)),
     ],
 )
-def test_sets_what_the_fields_name_and_leaves_the_rest(
+def test_sets_the_given_fields_and_leaves_the_others(
     run: Run, volume: Path, fields: str, expected: tuple[str, int, int]
 ) -> None:
     done = run(f"{volume}{fields}", mounted=[volume])
@@ -89,7 +89,7 @@ def test_prepares_several_directories(run: Run, tmp_path: Path, volume: Path) ->
     assert (owned(volume), owned(other)) == (("711", 0, 0), ("700", 999, 999))
 
 
-def test_takes_a_relative_directory_and_one_with_pattern_characters(run: Run, tmp_path: Path) -> None:
+def test_accepts_a_relative_directory_and_one_with_pattern_characters(run: Run, tmp_path: Path) -> None:
     (tmp_path / "star").mkdir()
     done = run("-f", "st*:700")
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,7 @@ def test_takes_a_relative_directory_and_one_with_pattern_characters(run: Run, tm
     assert owned(tmp_path / "star")[0] == "755"
 
 
-def test_leaves_alone_what_is_in_the_directory(run: Run, volume: Path) -> None:
+def test_leaves_the_contents_of_the_directory_alone(run: Run, volume: Path) -> None:
     content = volume / "redis.conf"
     content.write_text("appendonly yes\n")
     content.chmod(0o644)
@@ -112,7 +112,7 @@ def test_running_it_again_changes_nothing(run: Run, volume: Path) -> None:
         assert owned(volume) == ("700", 999, 999)
 
 
-def test_refuses_what_is_no_mount_point(run: Run, volume: Path) -> None:
+def test_refuses_a_directory_that_is_not_a_mount_point(run: Run, volume: Path) -> None:
     done = run(f"{volume}:700")
     assert done.returncode == 1
     assert f"'{volume}' is not a mount point" in done.stderr
@@ -126,7 +126,7 @@ def test_refuses_a_directory_that_does_not_exist(run: Run, tmp_path: Path) -> No
     assert not (tmp_path / "missing").exists()
 
 
-def test_f_takes_what_is_no_mount_point(run: Run, volume: Path) -> None:
+def test_f_accepts_a_directory_that_is_not_a_mount_point(run: Run, volume: Path) -> None:
     assert run("-f", f"{volume}:700").returncode == 0
     assert owned(volume)[0] == "700"
 
@@ -138,7 +138,7 @@ def test_f_creates_a_missing_directory_with_its_parents(run: Run, tmp_path: Path
 
 @pytest.mark.parametrize("options", [["-r"], ["-fr"], ["-rf"], ["-f", "-r"]])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_r_stays_running_until_it_is_told_to_end(
+def test_r_keeps_running_until_a_signal_ends_it(
     shell: Shell, volume: Path, options: list[str], number: signal.Signals
 ) -> None:
     argv = command(shell, [*options, f"{volume}:700"], [volume])
@@ -155,8 +155,11 @@ def test_r_stays_running_until_it_is_told_to_end(
 
 
 def sleeping_child(pid: int) -> bool:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return any(b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return any(b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children)
+    except OSError:  # a child has just ended
+        return False
 
 
 def no_group(pgid: int) -> bool:
@@ -197,7 +200,9 @@ def test_two_dashes_end_the_options(run: Run, volume: Path) -> None:
         (["--", "-dir"], "starts with a dash"),
     ],
 )
-def test_wrong_usage_is_told_and_changes_nothing(run: Run, volume: Path, arguments: list[str], message: str) -> None:
+def test_wrong_usage_is_reported_and_changes_nothing(
+    run: Run, volume: Path, arguments: list[str], message: str
+) -> None:
     done = run(*(argument.replace("VOLUME", str(volume)) for argument in arguments), mounted=[volume])
     assert done.returncode == 2
     assert message in done.stderr
@@ -218,7 +223,7 @@ def test_changes_nothing_when_a_later_argument_is_wrong(run: Run, tmp_path: Path
     assert owned(volume) == ("755", 0, 0)
 
 
-def test_says_so_when_a_directory_can_not_be_created(run: Run, tmp_path: Path) -> None:
+def test_reports_a_directory_that_can_not_be_created(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("-f", f"{tmp_path}/file/below")
     assert done.returncode == 1
@@ -229,7 +234,7 @@ def test_says_so_when_a_directory_can_not_be_created(run: Run, tmp_path: Path) -
     ("fields", "message"),
     [(":700:0", "can't be given to 0 by uid 999"), (":700", "can't be given mode 700 by uid 999")],
 )
-def test_says_so_when_it_is_not_allowed_to(
+def test_reports_a_change_that_is_not_permitted(
     shell: Shell, fields: str, message: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place = Path("/tmp") / tmp_path_factory.getbasetemp().name  # noqa: S108 - pytest's own is closed to others

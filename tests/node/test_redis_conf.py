@@ -1,4 +1,4 @@
-"""The node's redis.conf does what it was written for, with redis and with valkey."""
+"""The node's redis.conf has the intended effects, with redis and with valkey."""
 
 import threading
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class Node:
     def start(self, name: str) -> RedisServer:
         directory = self._directory / name
         directory.mkdir()
-        # Of the paths, the only one that is the container's
+        # the only path in it that exists in the container only
         text = CONF.read_text().replace("\ndir /data\n", f"\ndir {directory}/data\n")
         assert str(directory) in text
         (directory / "redis.conf").write_text(text)
@@ -45,8 +45,8 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
 
 def info(server: RedisServer, section: str) -> dict[str, object]:
     with server.client() as client:
-        told: dict[str, object] = client.info(section)
-        return told
+        fields: dict[str, object] = client.info(section)
+        return fields
 
 
 def make_slave(slave: RedisServer, master: RedisServer) -> None:
@@ -55,11 +55,11 @@ def make_slave(slave: RedisServer, master: RedisServer) -> None:
     wait_until(lambda: info(slave, "replication").get("master_link_status") == "up", "the slave's link is up")
 
 
-def test_starts_as_an_empty_master_that_keeps_what_it_is_given(node: Node) -> None:
+def test_starts_as_an_empty_master_that_persists_its_data(node: Node) -> None:
     server = node.start("master")
     assert info(server, "replication")["role"] == "master"
-    told = info(server, "persistence")
-    assert told["aof_enabled"] == 1
+    persistence = info(server, "persistence")
+    assert persistence["aof_enabled"] == 1
     with server.client() as client:
         assert client.config_get("protected-mode") == {"protected-mode": "no"}
         assert client.config_get("bind") == {"bind": "* -::*"}
@@ -67,7 +67,7 @@ def test_starts_as_an_empty_master_that_keeps_what_it_is_given(node: Node) -> No
         assert client.config_get("save")["save"]
 
 
-def test_is_what_it_was_after_config_rewrite_and_a_kill(node: Node) -> None:
+def test_keeps_its_role_after_config_rewrite_and_a_kill(node: Node) -> None:
     master, slave = node.start("master"), node.start("slave")
     with master.client() as client:
         client.set("written", "before")
@@ -84,7 +84,7 @@ def test_is_what_it_was_after_config_rewrite_and_a_kill(node: Node) -> None:
         assert client.config_get("appendonly") == {"appendonly": "yes"}
 
 
-def test_a_slave_that_missed_a_lot_needs_no_full_copy(node: Node) -> None:
+def test_a_slave_that_missed_a_lot_needs_no_full_resync(node: Node) -> None:
     master, slave = node.start("master"), node.start("slave")
     make_slave(slave, master)
     assert info(master, "stats")["sync_full"] == 1
@@ -130,11 +130,11 @@ def test_sigterm_under_load_loses_nothing(node: Node) -> None:
     server.start()
     with server.client(socket_timeout=10) as client:
         for number, mine in enumerate(acknowledged):
-            # One more may be there: written, and cut off before the answer
+            # there may be one more: written, but cut off before the answer
             assert client.lrange(f"written:{number}", 0, len(mine) - 1) == mine
 
 
-def test_stops_within_what_docker_grants_though_a_slave_hangs(node: Node) -> None:
+def test_stops_within_dockers_timeout_although_a_slave_hangs(node: Node) -> None:
     master, slave = node.start("master"), node.start("slave")
     make_slave(slave, master)
     slave.pause()

@@ -1,4 +1,4 @@
-"""The cluster as a harness: what starts, what a node's start does, and that nothing stays behind."""
+"""The cluster: what starts, what the start of a node does, and that nothing is left running."""
 
 import socket
 from pathlib import Path
@@ -12,7 +12,7 @@ from sandbox.unit import TRIGGER
 from tests.conftest import RUN
 
 
-def test_all_parts_are_found_in_dns_where_they_listen(cluster: Cluster) -> None:
+def test_dns_has_all_parts_at_the_ports_where_they_listen(cluster: Cluster) -> None:
     assert list(cluster.nodes) == ["core-01", "core-02", "core-03"]
     for node in cluster.nodes.values():
         assert _port(cluster, node.address) == node.redis.port
@@ -53,7 +53,7 @@ def test_a_service_starts_again_under_a_new_port_and_writes_the_trigger(cluster:
     service.start()
     assert service.port != port
     assert cluster.etcd.keys.get(TRIGGER) not in (trigger, "force")
-    wait_until(lambda: _port(cluster, f"redis-1-{name}.docker") == service.port, "it is registered anew")
+    wait_until(lambda: _port(cluster, f"redis-1-{name}.docker") == service.port, "it is registered again")
 
 
 def test_a_unit_that_can_not_write_the_trigger_does_not_stay_up(cluster: Cluster) -> None:
@@ -65,7 +65,7 @@ def test_a_unit_that_can_not_write_the_trigger_does_not_stay_up(cluster: Cluster
     assert not node.running
 
 
-def test_what_runs_is_not_started_twice(cluster: Cluster) -> None:
+def test_a_running_part_is_not_started_twice(cluster: Cluster) -> None:
     for name, part in cluster.parts.items():
         with pytest.raises(ProcessError, match="already"):
             part.start()
@@ -81,7 +81,7 @@ def test_a_cluster_leaves_neither_process_nor_listener_behind(tmp_path: Path) ->
     assert not _left(tmp_path)
 
 
-def test_a_part_that_does_not_come_up_is_told_with_its_log_and_the_rest_is_stopped(
+def test_a_part_that_does_not_come_up_is_reported_with_its_log_and_the_rest_is_stopped(
     tmp_path: Path,
 ) -> None:
     broken = Cluster(tmp_path / "cluster", settings={"dictator": {"PAUSE_TIMEOUT": "soon"}})
@@ -108,6 +108,6 @@ def _listens(port: int) -> bool:
 
 
 def _left(directory: Path) -> list[leftovers.Leftover]:
-    """Redis and etcd name their directory; the services are found by their programs' names."""
+    """Redis and etcd have the directory in their command lines; the services are recognized by their names."""
     known = (str(directory), "dictator", "dnsd", "topology_observer")
     return [left for left in leftovers.find(RUN) if any(name in left.command for name in known)]

@@ -1,4 +1,4 @@
-"""`python -m sandbox`: up, the commands from a second terminal, and the end of it."""
+"""`python -m sandbox`: `up`, the commands from a second terminal, and how it ends."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def up(tmp_path: Path, run: str) -> Iterator[Up]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Of the sandbox; long, as a socket's path may not be."""
+    """The sandbox's directory, whose path is too long for a socket."""
     return tmp_path / ("long" * 25) / "sandbox"
 
 
@@ -76,7 +76,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing_running(up: Up, directory: Path, 
     assert not leftovers.find(run)
 
 
-def test_a_second_ctrl_c_does_not_disturb_the_clearing_up(up: Up, directory: Path, run: str) -> None:
+def test_a_second_ctrl_c_does_not_disturb_the_clean_up(up: Up, directory: Path, run: str) -> None:
     process = up("--nodes", "1", "--directory", str(directory))
     _wait_up(process, directory)
     os.kill(process.pid, signal.SIGINT)
@@ -98,7 +98,7 @@ def test_sigkill_leaves_no_process_and_the_directory_can_be_used_again(up: Up, d
     process.stop()
 
 
-def test_without_a_directory_nothing_at_all_is_left(up: Up, run: str) -> None:
+def test_the_default_directory_is_deleted(up: Up, run: str) -> None:
     process = up("--nodes", "1")
     _wait_up(process, ROOT / ".sandbox")
     process.stop()
@@ -152,7 +152,7 @@ def test_a_second_sandbox_in_the_same_directory_is_refused(up: Up, directory: Pa
     process.stop()
 
 
-def test_a_missing_program_is_told_with_what_to_install(up: Up, directory: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_program_says_what_to_install(up: Up, directory: Path, tmp_path: Path) -> None:
     process = up("--directory", str(directory), PATH=_only("setpriv", tmp_path))
     wait_until(lambda: not process.running, "the sandbox has given up")
     assert process.returncode == 1

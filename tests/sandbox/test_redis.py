@@ -1,4 +1,4 @@
-"""The redis servers of the sandbox: what survives a restart, and that none outlives its parent."""
+"""The redis servers of the sandbox: what survives a restart, and that they don't outlive their parent."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def test_restart_under_another_port_keeps_data_and_rewritten_config(start_redis:
         _connect(first)
 
 
-def test_keeps_nothing_on_disk_unless_told_to(start_redis: StartRedis) -> None:
+def test_keeps_nothing_on_disk_by_default(start_redis: StartRedis) -> None:
     server = start_redis()
     server.client().set("key", "value")
     server.restart()
@@ -53,8 +53,8 @@ def test_wipe_loses_the_data_and_keeps_the_config(start_redis: StartRedis) -> No
 
 
 @pytest.mark.parametrize("flavour", ["redis-6.2", "redis-7.0"])
-def test_stops_in_good_order_while_it_writes_its_first_append_only_file(start_redis: StartRedis, flavour: str) -> None:
-    """Redis refuses SIGTERM then and forgets it, so that one SIGTERM would not be enough."""
+def test_stops_cleanly_while_it_writes_its_first_append_only_file(start_redis: StartRedis, flavour: str) -> None:
+    """Redis ignores SIGTERM at that time, so that a single one would not be enough."""
     master = start_redis("master", flavour=flavour)
     master.client().mset({f"key:{number}": "value" for number in range(200)})
     slow = {"appendonly": "yes", "rdb-key-save-delay": "10000"}
@@ -84,7 +84,7 @@ def test_a_paused_server_accepts_and_says_nothing(start_redis: StartRedis) -> No
     wait_until(server.answers, "redis answers again")
 
 
-def test_a_server_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None:
+def test_a_server_that_ends_at_once_is_reported_with_its_log(tmp_path: Path) -> None:
     server = RedisServer(tmp_path, config={"appendonly": "perhaps"})
     with pytest.raises(ProcessError, match="argument must be 'yes' or 'no'"):
         server.start()
@@ -99,7 +99,7 @@ def test_a_server_dies_with_a_parent_that_gets_sigkill(tmp_path: Path) -> None:
     program = (
         "import sys, threading; from pathlib import Path; from sandbox.redis import RedisServer\n"
         "server = RedisServer(Path(sys.argv[1]))\n"
-        # Started from a thread that ends: its end isn't the parent's.
+        # Started from a thread that ends before the parent does.
         "starter = threading.Thread(target=server.start); starter.start(); starter.join()\n"
         "print(server.pid, flush=True); sys.stdin.read()"
     )
@@ -116,7 +116,7 @@ def test_a_server_dies_with_a_parent_that_gets_sigkill(tmp_path: Path) -> None:
     wait_until(lambda: not _lives(pid), "redis has died with its parent")
 
 
-def test_a_process_that_ignores_sigterm_is_killed_and_told(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed_and_reported(tmp_path: Path) -> None:
     program = "import signal; signal.signal(15, signal.SIG_IGN); print('deaf'); signal.pause()"
     process = Process([sys.executable, "-uc", program], log=tmp_path / "log")
     process.start()
@@ -145,5 +145,5 @@ def _lives(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # Without an init that reaps orphans, a zombie is as dead as it gets.
+    # Without an init that reaps orphans, a killed process remains as a zombie.
     return "Z (zombie)" not in Path(f"/proc/{pid}/status").read_text()

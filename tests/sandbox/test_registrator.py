@@ -1,4 +1,4 @@
-"""The registrator stand-in: when a record is there, and when it isn't."""
+"""The registrator stand-in: when a record exists, and when it doesn't."""
 
 import json
 import time
@@ -63,7 +63,7 @@ def test_deletes_the_record_of_a_service_that_stops(etcd: EtcdServer, registrato
     made.deregister("redis-1", "core-01")
     assert etcd.keys.get(KEY) is None
     made.register("redis-1", "core-02", "h", 1, lambda: True)
-    wait_until(lambda: etcd.keys.get("/skydns/docker/redis-1/core-02") is not None, "another one's turn")
+    wait_until(lambda: etcd.keys.get("/skydns/docker/redis-1/core-02") is not None, "the other record is written")
     assert etcd.keys.get(KEY) is None
 
 
@@ -72,7 +72,7 @@ def test_a_service_that_stops_before_its_record_is_written_never_has_one(etcd: E
     made.register("redis-1", "core-01", "h", 1, lambda: True)
     made.deregister("redis-1", "core-01")
     made.register("redis-1", "core-02", "h", 1, lambda: True)
-    wait_until(lambda: etcd.keys.get("/skydns/docker/redis-1/core-02") is not None, "another one's turn")
+    wait_until(lambda: etcd.keys.get("/skydns/docker/redis-1/core-02") is not None, "the other record is written")
     assert etcd.keys.get(KEY) is None
 
 

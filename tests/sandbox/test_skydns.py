@@ -1,4 +1,4 @@
-"""The SkyDNS stand-in against what a real SkyDNS was recorded to answer, and its known quirks."""
+"""The SkyDNS stand-in, compared with recorded answers of a real SkyDNS, and its known quirks."""
 
 import json
 import time
@@ -125,7 +125,7 @@ def test_a_host_name_inside_is_the_target_with_its_address(etcd: EtcdServer, sky
     ]
 
 
-def test_names_that_lead_in_a_circle_have_no_address(etcd: EtcdServer, skydns: SkyDns) -> None:
+def test_names_that_refer_to_each_other_have_no_address(etcd: EtcdServer, skydns: SkyDns) -> None:
     _put(etcd, "core-01", host="core-02.redis-1.docker", port=1)
     _put(etcd, "core-02", host="core-01.redis-1.docker", port=1)
     assert not skydns.query("core-01.redis-1.docker", "A").answer

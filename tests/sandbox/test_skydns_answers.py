@@ -1,4 +1,4 @@
-"""The pure part of the SkyDNS stand-in: whatever etcd holds, each query gets an answer."""
+"""The pure part of the SkyDNS stand-in: every query is answered, whatever etcd holds."""
 
 import ast
 
