@@ -102,6 +102,11 @@ class Persistence:
     busy: bool
     failed: str = ""
 
+    @property
+    def safe(self) -> bool:
+        """Whether a crash would lose nothing that the file can hold; without one, nothing is to be waited for."""
+        return not (self.aof and (self.busy or self.failed))
+
 
 def persistence(fields: Fields) -> Persistence:
     """The section as a value; `failed` names the figure that says that the log could not be written."""

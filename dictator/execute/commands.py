@@ -8,6 +8,7 @@ from dictator.link import Command, NoAnswer, ServerError
 from dictator.observation import FENCE, Instance
 
 INFO: Command = ("INFO", "replication")
+PERSISTENCE: Command = ("INFO", "persistence")
 NO_ONE: Command = ("REPLICAOF", "NO", "ONE")
 PARK: Command = ("REPLICAOF", *FENCE)
 REWRITE: Command = ("CONFIG", "REWRITE")

@@ -5,6 +5,7 @@ from typing import Any
 
 from dictator.execute.commands import (
     NO_ONE,
+    PERSISTENCE,
     REWRITE,
     UNPAUSE,
     check_replies,
@@ -35,7 +36,6 @@ REHEARSAL: tuple[Command, ...] = (
     set_record_when_full(_NOBODY),
     ("DISCARD",),
 )
-PERSISTENCE: Command = ("INFO", "persistence")
 MEMORY: Command = ("INFO", "memory")
 
 
@@ -86,7 +86,7 @@ def verify(run: Run, step: Verify) -> Figures:
         (rewrite,) = run.runtime.link(instance).send(REWRITE)
         run.saved(instance, rewrite, forced=step.forced)
     _check_memory(run, step)
-    return wait_until_durable(run, step.target)
+    return _wait_until_durable(run, step.target)
 
 
 def _check_memory(run: Run, step: Verify) -> None:
@@ -112,7 +112,7 @@ def _memory(run: Run, instance: Instance) -> Memory:
     return memory(fields)
 
 
-def wait_until_durable(run: Run, target: Instance) -> Figures:
+def _wait_until_durable(run: Run, target: Instance) -> Figures:
     """Waits until the target's append-only file is complete: killed before, it would come back with an older one."""
     last = Persistence(aof=False, busy=False)
 
@@ -120,7 +120,7 @@ def wait_until_durable(run: Run, target: Instance) -> Figures:
         nonlocal last
         (fields,) = check_replies(target, run.runtime.link(target).send(PERSISTENCE))
         last = persistence(fields)
-        return None if last.aof and (last.busy or last.failed) else last
+        return last if last.safe else None
 
     limit = run.sync_timeout
     result = poll(run.runtime, limit, durable)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dictator.execute.commands import INFO, CommandFailed, check_replies
-from dictator.info import replication
+from dictator.execute.commands import INFO, PERSISTENCE, CommandFailed, check_replies
+from dictator.info import persistence, replication
 from dictator.link import NoAnswer, Replies, Runtime
 from dictator.observation import Instance, Replication
 from safe_redis.errors import NotCaughtUp
@@ -82,17 +82,22 @@ def wait_in_sync(runtime: Runtime, target: Instance, source: Instance, seconds: 
 def wait_for_offset(
     runtime: Runtime, target: Instance, wanted: Offset, seconds: float, *, linked: bool, in_window: bool = False
 ) -> int:
-    """Waits until the target has applied `wanted`, and returns its offset. `linked`: with its link up, too."""
-    last = 0
+    """Waits until the target has applied `wanted`, and returns its offset. `linked`: with its link up, too.
+
+    It must not be rewriting its append-only file either: it may have got a full copy again since that was checked.
+    """
+    last, safe = 0, True
 
     def offset_reached() -> int | None:
-        nonlocal last
-        rep = read_replication(runtime, target)
+        nonlocal last, safe
+        info, saving = check_replies(target, runtime.link(target).send(INFO, PERSISTENCE))
+        rep, safe = replication(info), persistence(saving).safe
         last = rep.history.offset
         same = not rep.master and rep.history.replid == wanted.replid and (rep.link_up or not linked)
-        return last if same and last >= wanted.offset else None
+        return last if safe and same and last >= wanted.offset else None
 
     reached = poll(runtime, seconds, offset_reached, in_window=in_window)
     if reached is None:
-        raise NotCaughtUp(f"{target} at offset {last}, waiting for {wanted.offset}, gave up after {seconds:g} s")
+        why = "" if safe else ", and for its append-only file to be complete"
+        raise NotCaughtUp(f"{target} at offset {last}, waiting for {wanted.offset}{why}, gave up after {seconds:g} s")
     return reached
