@@ -153,7 +153,9 @@ class Cluster:
 
     def put(self, url: str, master: str) -> tuple[int, str]:
         """What a service answers when it is asked directly: status and line."""
-        argv = ["curl", "-sS", "-m", "40", "-w", "\n%{http_code}", "-X", "PUT", "-d", self.topology(master), url]
+        token = self.run_in("operator", "printenv", "TOKEN").strip()
+        argv = ["curl", "-sS", "-m", "40", "-w", "\n%{http_code}", "-X", "PUT", "-d", self.topology(master)]
+        argv += ["-H", f"Authorization: Bearer {token}", url]
         line, _, status = self.run_in("operator", *argv).rpartition("\n")
         return int(status), line.strip()
 
