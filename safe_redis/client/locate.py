@@ -12,6 +12,10 @@ HINT_LIFE = 1.0
 """Seconds that a demoted master's word counts more than DNS, which learns of the switch some milliseconds later."""
 
 
+POLLS, POLL = 20, 0.001
+"""How often, and how many seconds apart, a fenced master is asked for its successor: it is handed over in a moment."""
+
+
 class Locator:
     """Finds the master. Any thread may use it.
 

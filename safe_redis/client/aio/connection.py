@@ -16,7 +16,7 @@ from redis.exceptions import (
 )
 
 from safe_redis.client.connection import CAPA, ROLE
-from safe_redis.client.locate import Locator
+from safe_redis.client.locate import POLL, POLLS, Locator
 from safe_redis.client.replies import NotMaster, Redirected, Role, interpret, role
 from safe_redis.errors import Unresolved
 from safe_redis.srv import Endpoint
@@ -83,11 +83,17 @@ class LocatedConnection(Connection):
 
     async def moved(self, refusal: Exception) -> None:
         """Ask the instance that has refused a command where its master is, and leave it."""
+        if isinstance(refusal, Redirected):
+            self.locator.learn(refusal.endpoint)
         try:
-            if isinstance(refusal, Redirected):
-                self.locator.learn(refusal.endpoint)
-            elif self.locator.hint in {None, self.endpoint}:  # else another connection has asked already
-                self.locator.learn((await self._ask_role()).master)
+            for _ in range(POLLS):
+                if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
+                    break
+                found = await self._ask_role()
+                self.locator.learn(found.master)
+                if found.is_master:
+                    break
+                await asyncio.sleep(POLL if found.master is None else 0)
         except (RedisError, OSError) as error:
             log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
         await self.leave()
