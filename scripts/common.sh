@@ -16,7 +16,7 @@ die() {
 
 # Prints the comment at the head of the script.
 show_help() {
-    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    sed -n '2,/^[^#]/{/^[^#]/d; s/^# \{0,1\}//p;}' "$0"
     exit 0
 }
 

@@ -102,6 +102,8 @@ TOPOLOGY
 sh scripts/apply-topology.sh || [ $? -eq 2 ] # 2: a slave is still syncing
 await 30 "DNS names a master" master_in_dns
 
+port=$(.venv/bin/python -m sandbox status --directory "$work" | awk '$1 == "dictator" { print $2 }')
+say "the page, while this runs: http://127.0.0.1:$port/"
 say "writing $COUNTER_COUNT entries while the master moves every $MESS_INTERVAL s"
 before=$(changes)
 if [ -t 2 ]; then # the counter draws its bar there
@@ -122,6 +124,9 @@ messed=0
 wait "$mess" || messed=$?
 mess=
 [ "$messed" = 0 ] || die "mess-with-cluster.sh ended with exit status $messed: $(cat "$work/mess.out" 2>/dev/null)"
+say "the cluster now"
+sh scripts/apply-topology.sh >/dev/null 2>&1 || true # waits for what is still under way; the table shows its outcome
+sh scripts/status.sh || true
 sed '$d' "$work/counter.out"
 echo "changes of master applied: $changed"
 tail -n 1 "$work/counter.out"

@@ -4,14 +4,18 @@
 #
 # usage: scripts/mess-with-cluster.sh
 #
-# MESS_INTERVAL (10) seconds lie between two changes, fractions allowed.
-# ETCD_URL (http://172.17.8.101:4001), ETCD_API (v2), CLUSTER (redis-1).
-# Needs curl, and jq (CoreOS has it; JSON can't be read reliably by sed).
+# MESS_INTERVAL (10): seconds between two changes, fractions allowed.
+# ETCD_URL (http://172.17.8.101:4001), ETCD_API (v2), CLUSTER (redis-1). Needs curl and jq.
 set -eu
 
 here=$(dirname "$0")
 # shellcheck source=scripts/common.sh
 . "$here/common.sh"
+case ${1:-} in
+'') ;;
+--help) show_help ;;
+*) unknown_option "$1" ;;
+esac
 # shellcheck source=scripts/etcd.sh
 . "$here/etcd.sh"
 

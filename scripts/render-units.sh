@@ -10,15 +10,17 @@
 # hosts=redis-1 puts both clusters on the same ones.
 set -eu
 
-die() {
-    echo "render-units.sh: $*" >&2
-    exit 1
-}
-
+here=$(dirname "$0")
+# shellcheck source=scripts/common.sh
+. "$here/common.sh"
+case ${1:-} in
+--help) show_help ;;
+-?*) unknown_option "$1" ;;
+esac
 case $# in
 2 | 3) ;;
 *)
-    sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,/^[^#]/{/^[^#]/d; s/^# \{0,1\}//p;}' "$0" >&2
     exit 2
     ;;
 esac
@@ -30,13 +32,13 @@ units=$(dirname "$0")/../units
 
 # What DNS takes as a label: the name becomes part of master.NAME.docker
 case $name in
-'' | -* | *- | *[!a-z0-9-]*) die "'$name' is no cluster's name: small letters, digits, and dashes in between" ;;
+'' | -* | *- | *[!a-z0-9-]*) die "'$name' is not a cluster's name: small letters, digits, and dashes in between" ;;
 esac
 [ "${#name}" -le 40 ] || die "'$name' is longer than 40 characters, which leaves DNS too little for NAME-topology-observer"
 case $metadata in
-*[!A-Za-z0-9._=-]* | *=*=* | =* | *=) die "'$metadata' is no metadata of fleet's: one key=value" ;;
+*[!A-Za-z0-9._=-]* | *=*=* | =* | *=) die "'$metadata' is not metadata of fleet: one key=value" ;;
 *=*) ;;
-*) die "'$metadata' is no metadata of fleet's: one key=value" ;;
+*) die "'$metadata' is not metadata of fleet: one key=value" ;;
 esac
 
 mkdir -p "$directory"

@@ -46,7 +46,11 @@ def demo(scratch: Path, **settings: object) -> "subprocess.CompletedProcess[str]
 def test_ends_with_the_counters_line_and_the_changes_made(scratch: Path) -> None:
     result = demo(scratch, COUNTER_COUNT=1500, COUNTER_WRITERS=2, COUNTER_INTERVAL=2, MESS_INTERVAL=0.2)
     assert result.returncode == 0, result.stderr
-    *_, pause, changes, line = result.stdout.splitlines()
+    *before, pause, changes, line = result.stdout.splitlines()
+    assert any(re.fullmatch(r"demo: the page, while this runs: http://127\.0\.0\.1:\d+/", line) for line in before)
+    (table,) = [at for at, line in enumerate(before) if line.split()[:2] == ["INSTANCE", "ADDRESS"]]
+    roles = [word for line in before[table + 1 : table + 4] for word in line.split() if word in ("master", "slave")]
+    assert sorted(roles) == ["master", "slave", "slave"]
     assert re.fullmatch(r"longest pause between two acks: [\d.]+ ms", pause)
     match = re.fullmatch(r"changes of master applied: (\d+)", changes)
     assert match

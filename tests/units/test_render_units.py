@@ -37,15 +37,15 @@ def test_puts_two_clusters_on_the_same_machines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("Redis-2", "{}"), "is no cluster's name"),
-        (("redis_2", "{}"), "is no cluster's name"),
-        (("redis.2", "{}"), "is no cluster's name"),
-        (("-2", "{}"), "is no cluster's name"),
-        (("", "{}"), "is no cluster's name"),
+        (("Redis-2", "{}"), "is not a cluster's name"),
+        (("redis_2", "{}"), "is not a cluster's name"),
+        (("redis.2", "{}"), "is not a cluster's name"),
+        (("2-", "{}"), "is not a cluster's name"),
+        (("", "{}"), "is not a cluster's name"),
         (("r" * 41, "{}"), "longer than 40 characters"),
-        (("redis-2", "{}", "redis-2"), "is no metadata"),
-        (("redis-2", "{}", "hosts="), "is no metadata"),
-        (("redis-2", "{}", "hosts=a/b"), "is no metadata"),
+        (("redis-2", "{}", "redis-2"), "is not metadata"),
+        (("redis-2", "{}", "hosts="), "is not metadata"),
+        (("redis-2", "{}", "hosts=a/b"), "is not metadata"),
         (("redis-2", str(ROOT / "units")), "where the units of redis-1 are"),
     ],
 )
