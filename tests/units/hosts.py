@@ -90,7 +90,25 @@ class Host:
         self.write("/etc/default/etcd", "".join(f"{name}={value}\n" for name, value in etcd.items()))
         self.write("/etc/environment", f"COREOS_PRIVATE_IPV4={self.address}\n")
         self.run("systemctl", "start", "etcd", "skydns", "registrator")
-        # names of the outside are refused at once; Docker's own name server would try for long
+        self.resolve_here()
+
+    def reboot(self) -> None:
+        """Shut it down in good order, and start it."""
+        docker("stop", "--time", "60", self._id, timeout=120)
+        self.power_on()
+
+    def power_off(self) -> None:
+        """End it at once."""
+        docker("kill", self._id)
+
+    def power_on(self) -> None:
+        """Start it again, with its disk and address, and wait until its Docker answers."""
+        docker("start", self._id)
+        self.resolve_here()
+        wait_until(lambda: self.succeeds("docker", "version"), f"docker on {self.name} answers", 60, 0.2)
+
+    def resolve_here(self) -> None:
+        """Ask this host alone for names: it refuses those of the outside at once; Docker would try for long."""
         self.run("sh", "-c", f"echo nameserver {self.address} >/etc/resolv.conf")
 
     def remove(self) -> None:
@@ -181,9 +199,13 @@ class Host:
 
 
 class Hosts:
-    """Hosts on one network, with an etcd of as many members. A context manager: at its end nothing is left of them."""
+    """Hosts on one network, with an etcd of as many members. A context manager: at its end nothing is left of them.
 
-    def __init__(self, names: Iterable[str], images: Iterable[str]) -> None:
+    With `join`, they have what every host of a fleet cluster has.
+    """
+
+    def __init__(self, names: Iterable[str], images: Iterable[str], *, join: bool = True) -> None:
+        self._join = join
         self._network = f"safe-redis-units-{os.getpid()}"
         self._hosts = tuple(Host(name, self._network) for name in names)
         self._images = tuple(images)
@@ -194,7 +216,8 @@ class Hosts:
             self._each(Host.boot)
             cluster = ",".join(f"{host.name}=http://{host.address}:2380" for host in self._hosts)
             images = subprocess.run(("docker", "save", *self._images), check=True, stdout=subprocess.PIPE).stdout
-            self._each(lambda host: host.join(cluster))
+            if self._join:
+                self._each(lambda host: host.join(cluster))
             self._each(lambda host: host.run("docker", "load", data=images, timeout=120))
         except BaseException:
             self.__exit__()
