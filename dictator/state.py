@@ -78,16 +78,18 @@ def covers(later: Observation, earlier: Observation) -> bool:
 
 
 def most_advanced(copies: tuple[Observation, ...], wanted: Observation) -> Observation:
-    """The copy that no other is ahead of: by epoch, then by history; a parked one comes last.
+    """The one that no other is ahead of: by epoch, then by history; a parked one comes last.
 
-    Among equals the wanted master is taken, else the one with most keys.
+    A master may have taken writes that no copy has. Among equals the wanted master is taken, else the one with most
+    keys.
     """
 
-    def rank(observed: Observation) -> tuple[int, bool, int, bool, int, int]:
+    def rank(observed: Observation) -> tuple[int, bool, bool, int, bool, int, int]:
         covered = sum(covers(observed, other) for other in copies)
         parked = observed.replication.parked
         return (
             observed.epoch,
+            observed.replication.master,
             not parked,
             covered,
             observed is wanted,

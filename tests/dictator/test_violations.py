@@ -449,6 +449,23 @@ def test_v9_force_keeps_the_promoted_master_rather_than_the_parked_old_one(harne
     assert not harness.wrong("a"), answers
 
 
+def test_v9_force_keeps_what_a_master_took_under_a_new_address_rather_than_its_copies(group: Group) -> None:
+    """The document gives addresses, not names, so that nothing tells who the master under the new port is."""
+    group.add("a", "b", "c", config=DURABLE)
+    fill(group["a"])
+    group.follow("a", "b", "c")
+    assert apply(group, "a", "b", "c").status == 200
+    group.servers["a"].kill()
+    group.servers["a"].move(free_port())
+    group.servers["a"].start()
+    fill(group["a"], 50, "new")
+    answer = apply(group, "b", "a", "c", force=True)
+    assert answer.status in (200, 202), answer
+    assert holds(group["b"], 100)
+    assert holds(group["b"], 50, "new"), answer
+    group.is_led_by("b", "a", "c")
+
+
 # V10: surprises on the way
 
 
