@@ -114,6 +114,7 @@ SUBCOMMANDS = frozenset(
 LAST = frozenset({"BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BZPOPMIN", "BZPOPMAX"})
 FIRST = frozenset({"BLMPOP", "BZMPOP"})
 STREAMS = frozenset({"XREAD", "XREADGROUP"})
+WAITING = LAST | FIRST | STREAMS
 SHORTEST = 0.001
 """Seconds that a command still waits when its time is used up: it looks once more."""
 
@@ -159,6 +160,8 @@ def shortened(command: Sequence[Any], elapsed: float) -> tuple[Any, ...]:
 def _place(command: Sequence[Any]) -> int | None:
     """Where in the command its timeout is."""
     first = _word(command[0])
+    if first not in WAITING:
+        return None
     if first in LAST:
         return len(command) - 1
     if first in FIRST:
