@@ -60,9 +60,6 @@ class Store(Protocol):
     def read(self, key: str) -> Reading:
         """The key's node with etcd's index and cluster id."""
 
-    def get_with_index(self, key: str) -> tuple[Node | None, int]:
-        """The key's node, and etcd's index."""
-
     def children(self, key: str) -> dict[str, Node]:
         """The nodes right below the directory `key`, by their last part; {} where it isn't one."""
 

@@ -58,10 +58,6 @@ class StoreV2:
         node = result.node.node() if isinstance(result, _Result) and not result.node.dir else None
         return Reading(node, *_headers(answer))
 
-    def get_with_index(self, key: str) -> tuple[Node | None, int]:
-        reading = self.read(key)
-        return reading.node, reading.index
-
     def children(self, key: str) -> dict[str, Node]:
         return self.read_children(key).nodes
 

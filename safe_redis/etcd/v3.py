@@ -80,10 +80,6 @@ class StoreV3:
         node = answer.kvs[0].node() if answer.kvs else None
         return Reading(node, answer.header.revision, answer.header.cluster)
 
-    def get_with_index(self, key: str) -> tuple[Node | None, int]:
-        reading = self.read(key)
-        return reading.node, reading.index
-
     def children(self, key: str) -> dict[str, Node]:
         return self.read_children(key).nodes
 

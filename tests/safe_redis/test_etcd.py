@@ -170,7 +170,7 @@ def test_children_are_the_values_right_below(store: Store) -> None:
 def test_the_index_of_a_look_is_where_a_watch_misses_nothing(store: Store) -> None:
     for key in ("/missing", "/there"):
         store.put("/there", "x")
-        _, index = store.get_with_index(key)
+        index = store.read(key).index
         store.put("/elsewhere", "y")
         store.put(key, "first")
         store.put(key, "second")
@@ -184,7 +184,7 @@ def test_the_index_of_a_look_is_where_a_watch_misses_nothing(store: Store) -> No
 
 
 def test_a_watch_waits_for_what_comes(store: Store) -> None:
-    _, index = store.get_with_index("/a")
+    index = store.read("/a").index
     with ThreadPoolExecutor() as pool:
         event = pool.submit(store.watch, "/a", index + 1, 10)
         store.put("/a", "value")
@@ -195,12 +195,12 @@ def test_a_watch_waits_for_what_comes(store: Store) -> None:
 
 def test_a_watch_ends_after_its_time(store: Store) -> None:
     store.put("/a", "value")
-    assert store.watch("/a", store.get_with_index("/a")[1] + 1, 0.2) is None
+    assert store.watch("/a", store.read("/a").index + 1, 0.2) is None
 
 
 def test_a_watch_tells_what_is_gone(store: Store) -> None:
     store.put("/a", "value")
-    _, index = store.get_with_index("/a")
+    index = store.read("/a").index
     store.delete("/a")
     event = store.watch("/a", index + 1, 10)
     assert event is not None

@@ -19,7 +19,7 @@ def store(etcd: EtcdServer) -> Store:
 
 def test_a_watch_of_what_etcd_has_forgotten_is_told(store: Store) -> None:
     store.put("/a", "value")
-    _, index = store.get_with_index("/a")
+    index = store.read("/a").index
     for number in range(1010):
         store.put("/elsewhere", str(number))
     with pytest.raises(Cleared, match=rf"etcd can't watch /a from {index} on"):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import leftovers
+from sandbox.__main__ import main
 from sandbox.process import MARK, ROOT, Process, wait_until
 
 Up = Callable[..., Process]
@@ -104,6 +105,24 @@ def test_the_default_directory_is_deleted(up: Up, run: str) -> None:
     process.stop()
     assert not (ROOT / ".sandbox").exists()
     assert not leftovers.find(run)
+
+
+def test_runs_on_the_v3_api_with_coredns(up: Up, directory: Path) -> None:
+    process = up("--etcd", "v3", "--dns", "coredns", "--nodes", "1", "--directory", str(directory))
+    _wait_up(process, directory)
+    assert "export ETCD_API=v3" in (directory / "env").read_text()
+    command = '. "$1"; dig +short @$DNS_SERVER -p $DNS_PORT SRV "$2"'
+    shell = ["sh", "-euc", command, "sh", str(directory / "env"), "core-01.redis-1.docker"]
+    assert "core-01.redis-1.docker." in subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(("etcd", "dns"), [("v2", "coredns"), ("v3", "skydns")])
+def test_a_name_server_that_cannot_read_the_api_is_refused(
+    etcd: str, dns: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["up", "--etcd", etcd, "--dns", dns])
+    assert f"--etcd {etcd} goes with --dns" in capsys.readouterr().err
 
 
 def test_the_env_file_points_a_shell_at_the_cluster(up: Up, directory: Path) -> None:

@@ -170,6 +170,11 @@ class Host:
         shown: list[dict[str, Any]] = json.loads(self.run("docker", "inspect", "--type", "container", name))
         return shown[0]
 
+    def started(self, name: str) -> dict[str, Any]:
+        """Wait until a container runs: its unit is "active" somewhat earlier; then as `docker inspect` shows it."""
+        wait_until(lambda: self.running(name) != "", f"{name} on {self.name} runs", 60, 0.1)
+        return self.container(name)
+
     def running(self, name: str) -> str:
         """The id of a container that runs; empty if there is none."""
         return self.run("docker", "ps", "--quiet", "--no-trunc", "--filter", f"name=^/{name}$").strip()

@@ -211,7 +211,7 @@ def test_site_overrides_images_and_settings(cluster: Cluster) -> None:
     host.write(SITE, site)
     try:
         host.run("systemctl", "restart", name("dictator"))
-        config = host.container("redis-1-dictator")["Config"]
+        config = host.started("redis-1-dictator")["Config"]
         assert config["Image"] == "safe-redis/dictator:test"
         assert config["Labels"]["site"] == "mine"
         environ = host.run("docker", "exec", "redis-1-dictator", "env").splitlines()
@@ -221,7 +221,7 @@ def test_site_overrides_images_and_settings(cluster: Cluster) -> None:
     finally:
         host.run("rm", SITE)
         host.run("systemctl", "restart", name("dictator"))
-    assert host.container("redis-1-dictator")["Config"]["Image"] == f"safe-redis/dictator:{__version__}"
+    assert host.started("redis-1-dictator")["Config"]["Image"] == f"safe-redis/dictator:{__version__}"
 
 
 @pytest.mark.parametrize("unit", ["node", "dnsd"])
