@@ -39,7 +39,7 @@ def _tls(settings: WebSettings) -> list[str]:
 def _raise_open_files() -> None:
     """Allow for all connections, and those that the service itself makes; a shell's usual limit is 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 16 * CONNECTIONS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    enough = 16 * CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        limit = enough if hard == resource.RLIM_INFINITY else min(enough, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -59,7 +59,7 @@ class Dnsd(WebServer):
         node = self.etcd.keys.node(f"{DOMAIN}/{name}")
         return 0 if node is None else int(node["modifiedIndex"])
 
-    def told(self, text: str) -> None:
+    def logs(self, text: str) -> None:
         """Wait until its log holds `text`."""
         log = self.process.log
         wait_until(lambda: log.exists() and text in log.read_text(), f"dnsd's log holds {text!r}", timeout=20)

@@ -22,7 +22,7 @@ PORTS = st.integers(-1, 70000) | st.none()
 INSTANCES = st.fixed_dictionaries({"address": ADDRESSES}, optional={"port": PORTS}) | JSON
 TOPOLOGIES = st.fixed_dictionaries({}, optional={"master": INSTANCES, "slaves": st.lists(INSTANCES, max_size=4) | JSON})
 BODIES = st.one_of(
-    st.binary(), st.text().map(str.encode), (JSON | TOPOLOGIES).map(lambda each: json.dumps(each).encode())
+    st.binary(), st.text().map(str.encode), (JSON | TOPOLOGIES).map(lambda document: json.dumps(document).encode())
 )
 
 

@@ -97,8 +97,8 @@ def test_removes_what_an_earlier_dnsd_published_at_the_next_put(etcd: EtcdServer
     etcd.keys.put(f"{DOMAIN}/slaves/core-09", record)
     etcd.keys.put(f"{DOMAIN}/slaves/broken", "{")
     dnsd = start_dnsd()
-    dnsd.told("took over /skydns/docker/redis-1/slaves/core-09")
-    dnsd.told("ignored what is at /skydns/docker/redis-1/slaves/broken")
+    dnsd.logs("took over /skydns/docker/redis-1/slaves/core-09")
+    dnsd.logs("ignored what is at /skydns/docker/redis-1/slaves/broken")
     assert dnsd.put("core-01", "core-02")[0] == 200
     assert dnsd.published() == RECORDS
 
@@ -120,7 +120,7 @@ def test_takes_over_from_an_etcd_that_comes_up_later(etcd: EtcdServer, start_dns
         etcd.keys.put(f"{DOMAIN}/{name}", json.dumps(record))
     etcd.stop()
     dnsd = start_dnsd(**BRIEF)
-    dnsd.told("failed to refresh: etcd failed to read")
+    dnsd.logs("failed to refresh: etcd failed to read")
     etcd.start()
     refreshed(dnsd, "master")
     refreshed(dnsd, "slaves/core-02")
@@ -130,7 +130,7 @@ def test_an_etcd_outage_shorter_than_the_ttl_costs_nothing(start_dnsd: StartDnsd
     dnsd = start_dnsd(TTL="15", TTL_REFRESH="1")
     dnsd.put("core-01", "core-02")
     dnsd.etcd.kill()
-    dnsd.told("failed to refresh: etcd failed to")
+    dnsd.logs("failed to refresh: etcd failed to")
     dnsd.etcd.start()
     before = dnsd.index("slaves/core-02")
 
@@ -148,7 +148,7 @@ def test_the_records_come_back_after_a_longer_outage(start_dnsd: StartDnsd) -> N
     expired(dnsd)
     dnsd.etcd.stop()
     dnsd.resume()
-    dnsd.told("failed to refresh")
+    dnsd.logs("failed to refresh")
     dnsd.etcd.start()
     back(dnsd)
 
@@ -166,7 +166,7 @@ def test_an_etcd_that_hangs_is_asked_again(start_dnsd: StartDnsd) -> None:
     dnsd = start_dnsd(**BRIEF, ETCD_TIMEOUT="0.3")
     dnsd.put("core-01", "core-02")
     dnsd.etcd.pause()
-    dnsd.told("failed to refresh: etcd failed to")
+    dnsd.logs("failed to refresh: etcd failed to")
     dnsd.etcd.resume()
     refreshed(dnsd, "master")
     refreshed(dnsd, "slaves/core-02")
@@ -191,7 +191,7 @@ def test_a_key_that_etcd_rejects_does_not_keep_the_others_from_being_refreshed(s
     dnsd.put("core-01", "core-02")
     dnsd.etcd.keys.delete(f"{DOMAIN}/master")
     dnsd.etcd.keys.put(f"{DOMAIN}/master/in-the-way", "{}")
-    dnsd.told("failed to refresh: etcd at")
+    dnsd.logs("failed to refresh: etcd at")
     refreshed(dnsd, "slaves/core-02", times=4)
 
 

@@ -84,4 +84,4 @@ def test_peers_are_asked_one_after_the_other(etcd: EtcdServer, start_dnsd: Start
 def test_logs_json_where_told_to(start_dnsd: StartDnsd) -> None:
     dnsd = start_dnsd(LOG_FORMAT="json")
     dnsd.put("core-01")
-    dnsd.told('"message": "published core-01.redis-1.docker as master, 0 slaves"')
+    dnsd.logs('"message": "published core-01.redis-1.docker as master, 0 slaves"')

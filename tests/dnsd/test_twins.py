@@ -57,7 +57,7 @@ def test_the_one_that_was_not_asked_takes_over_what_the_other_publishes(start_dn
     first.put("core-01", "core-02")
     second.put("core-02", "core-03")
     history = since_now(second)
-    first.told("takes over what another dnsd has published")
+    first.logs("takes over what another dnsd has published")
     second.kill()
     refreshed(first)
     never_back(history, 1)
@@ -122,7 +122,7 @@ def test_a_write_that_etcd_gets_late_brings_no_old_master_back(
     # the worst moment for a write that is delivered late: the record is gone, as after an outage of the second
     etcd.keys.delete(f"{DOMAIN}/master")
     way.deliver()
-    first.told("takes over what another dnsd has published")
+    first.logs("takes over what another dnsd has published")
     refreshed(first)
     never_back(history, 1)
 
@@ -134,9 +134,9 @@ def test_a_dnsd_without_its_etcd_refreshes_nothing_when_it_is_back(way: LateProx
     way.cut()
     assert second.put("core-02", "core-01")[0] == 200
     history = since_now(second)
-    first.told("failed to refresh")
+    first.logs("failed to refresh")
     way.heal()
-    first.told("takes over what another dnsd has published")
+    first.logs("takes over what another dnsd has published")
     refreshed(second)
     never_back(history, 1)
 

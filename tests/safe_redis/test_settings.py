@@ -21,8 +21,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 def test_reads_each_field_from_its_variable() -> None:
     environ = {"NUMBER": " 7 ", "RATIO": "2", "NAMES": "a, b\tc", "LEVEL": "high", "SOME_PASSWORD": "x", "NEEDED": "y"}
-    wanted = Sample(number=7, ratio=2.0, names=("a", "b", "c"), level="high", some_password="x", needed="y")
-    assert read(Sample, environ) == wanted
+    expected = Sample(number=7, ratio=2.0, names=("a", "b", "c"), level="high", some_password="x", needed="y")
+    assert read(Sample, environ) == expected
 
 
 def test_what_is_empty_or_unknown_counts_as_not_set() -> None:

@@ -92,11 +92,11 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("body", "told"), REFUSED.values(), ids=REFUSED)
-def test_refuses_and_names_the_field(body: bytes, told: str) -> None:
+@pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED)
+def test_refuses_and_names_the_field(body: bytes, message: str) -> None:
     with pytest.raises(DocumentError) as error:
         parse(body)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert error.value.status == 400
 
 
@@ -111,8 +111,8 @@ def test_the_message_stays_short_however_long_the_document() -> None:
 
 
 def test_an_instance_is_told_as_one_writes_it() -> None:
-    told = [str(Address("a")), str(Address("a", 1)), str(Address("::1")), str(Address("::1", 1))]
-    assert told == ["a", "a:1", "::1", "[::1]:1"]
+    texts = [str(Address("a")), str(Address("a", 1)), str(Address("::1")), str(Address("::1", 1))]
+    assert texts == ["a", "a:1", "::1", "[::1]:1"]
 
 
 JSON = st.recursive(
@@ -125,13 +125,13 @@ INSTANCES = JSON | st.fixed_dictionaries({"address": ADDRESSES | JSON}, optional
 DOCUMENTS = JSON | st.fixed_dictionaries({"master": INSTANCES, "slaves": st.lists(INSTANCES) | JSON})
 
 
-@given(st.binary() | DOCUMENTS.map(lambda each: json.dumps(each).encode()))
+@given(st.binary() | DOCUMENTS.map(lambda document: json.dumps(document).encode()))
 def test_anything_is_a_topology_or_a_document_error(body: bytes) -> None:
     try:
         instances = parse(body).instances
     except DocumentError:
         return
-    assert len({each.key for each in instances}) == len(instances)
+    assert len({instance.key for instance in instances}) == len(instances)
 
 
 GOOD = st.lists(
@@ -142,11 +142,11 @@ GOOD = st.lists(
         st.none() | st.integers(1, 65535),
     ),
     min_size=1,
-    unique_by=lambda each: each["address"],
+    unique_by=lambda instance: instance["address"],
 )
 
 
 @given(GOOD)
 def test_what_is_well_formed_is_understood_as_it_is(instances: list[dict[str, Any]]) -> None:
     topology = parse(document(*instances))
-    assert [at(each.address, each.port) for each in topology.instances] == instances
+    assert [at(instance.address, instance.port) for instance in topology.instances] == instances
