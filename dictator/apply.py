@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dictator.execute import Executor
 from dictator.idle import IdleConnections
+from dictator.instance import Instance
 from dictator.lineage import Claim
 from dictator.link import NotAllowed, Runtime
-from dictator.observation import Instance, Skipped
+from dictator.observation import Skipped
 from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt

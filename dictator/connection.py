@@ -14,8 +14,8 @@ from threading import Thread
 from typing import Any
 
 from dictator.conversation import Waits
+from dictator.instance import Instance
 from dictator.link import Command, OutsideNetworks, ServerError
-from dictator.observation import Instance
 from dictator.resp import Parser, packed
 from dictator.settings import Network, Settings
 

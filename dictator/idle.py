@@ -9,7 +9,7 @@ import weakref
 from threading import Lock
 
 from dictator.connection import Connection
-from dictator.observation import Instance
+from dictator.instance import Instance
 
 # seconds, a little more than the observer's usual interval
 KEPT = 90.0

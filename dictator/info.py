@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dictator.history import History
+from dictator.instance import Instance
 from dictator.lineage import KEY, decode
-from dictator.observation import FENCE, NO_REPLID, Instance, Observation, Replication
+from dictator.observation import FENCE, NO_REPLID, Observation, Replication
 
 SENTINEL_CHANNEL = "__sentinel__:hello"
 Fields = Mapping[str, str]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from dictator.observation import Instance
+from dictator.instance import Instance
 
 KEY = "safe-redis:lineage"
 # writes the record also where the instance is above its maxmemory; Redis 7.0 and later know the flag

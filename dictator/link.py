@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from dictator.observation import Instance
+from dictator.instance import Instance
 from safe_redis.errors import Unavailable
 
 T = TypeVar("T")

@@ -1,38 +1,16 @@
 """What an instance says of itself, as frozen values that dictator/info.py makes. Pure: no I/O, no clock."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dictator.history import History
-
-if TYPE_CHECKING:  # a record names instances
-    from dictator.lineage import Record
+from dictator.instance import Instance
+from dictator.lineage import Record
 
 # Nobody can listen on port 0: a slave of this address is a slave of nothing, and refuses every write.
 FENCE = ("127.0.0.1", 0)
 # Nobody can listen there either. A slave told so stops where it is, and is still a slave: a copy, and no holder.
 HALT = ("0.0.0.0", 0)
 NO_REPLID = "0" * 40
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One redis: the name that the document gives it, and the IP address and port where it was found."""
-
-    name: str
-    host: str
-    port: int
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port, as REPLICAOF takes them."""
-        return self.host, self.port
-
-    def __str__(self) -> str:
-        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return where if self.name in (where, self.host) else f"{self.name} ({where})"
 
 
 @dataclass(frozen=True, slots=True)

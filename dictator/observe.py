@@ -7,8 +7,9 @@ slave was told to follow, and from the lineage records.
 from collections.abc import Iterable, Sequence
 
 from dictator.info import OBSERVE, observation
+from dictator.instance import Instance
 from dictator.link import Link, NoAnswer, Runtime, ServerError
-from dictator.observation import FENCE, HALT, Instance, Observation, Skipped
+from dictator.observation import FENCE, HALT, Observation, Skipped
 from dictator.state import ClusterState
 
 # how far a chain of masters outside the list is followed; a longer one is no chain that anybody runs

@@ -8,8 +8,9 @@ docs/algorithm.md has the order of the steps and the reasons for it.
 from dataclasses import dataclass
 
 from dictator.checks import check, check_identity, check_strangers
+from dictator.instance import Instance
 from dictator.lineage import Claim, Member, Record
-from dictator.observation import Instance, Observation, Skipped
+from dictator.observation import Observation, Skipped
 from dictator.source import WAYS_OUT, Source, recorded
 from dictator.state import ClusterState, covers, without_foreign
 from dictator.steps import (

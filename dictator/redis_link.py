@@ -4,8 +4,8 @@ from threading import Lock
 
 from dictator.connection import Access, Connection
 from dictator.conversation import Talk, Waits, drive
+from dictator.instance import Instance
 from dictator.link import Command, NoAnswer, NotAllowed, Replies
-from dictator.observation import Instance
 from dictator.replies import checked
 from dictator.resp import Malformed
 from dictator.takeover import take_over

@@ -10,8 +10,8 @@ from typing import Self, TypeVar
 from dictator.connection import access
 from dictator.conversation import drive
 from dictator.idle import IdleConnections
+from dictator.instance import Instance
 from dictator.link import Group, NoAnswer, Replies
-from dictator.observation import Instance
 from dictator.redis_link import RedisLink
 from dictator.settings import Settings
 

@@ -1,7 +1,8 @@
 """What GET /master shows: the topology that was applied last, and what its instances say of themselves now."""
 
+from dictator.instance import Instance
 from dictator.link import Runtime
-from dictator.observation import Instance, Observation, Skipped
+from dictator.observation import Observation, Skipped
 from dictator.observe import read_observation
 from safe_redis.errors import TopologyError
 

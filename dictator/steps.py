@@ -5,8 +5,8 @@ A new step is one class here and one handler in dictator/execute/.
 
 from dataclasses import dataclass
 
+from dictator.instance import Instance
 from dictator.lineage import Record
-from dictator.observation import Instance
 
 
 class Step:

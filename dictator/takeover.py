@@ -7,8 +7,8 @@ import re
 
 from dictator.connection import Connection
 from dictator.conversation import Waits
+from dictator.instance import Instance
 from dictator.link import Command, NoAnswer, NotAllowed, ServerError
-from dictator.observation import Instance
 
 NAME = "safe-redis-dictator"
 SET_NAME: Command = ("CLIENT", "SETNAME", NAME)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from dictator.instance import Instance
 from dictator.lineage import ALLOW_OOM, KEY, Record, encode
 from dictator.link import Command, NoAnswer, ServerError
-from dictator.observation import FENCE, Instance
+from dictator.observation import FENCE
 
 INFO: Command = ("INFO", "replication")
 PERSISTENCE: Command = ("INFO", "persistence")

@@ -6,9 +6,10 @@ from dictator.execute.commands import REWRITE, check_replies
 from dictator.execute.recording import write
 from dictator.execute.run import Figures, Run
 from dictator.execute.waits import poll, read_replication, read_replications
+from dictator.instance import Instance
 from dictator.lineage import Record
 from dictator.link import NoAnswer
-from dictator.observation import Instance, Replication
+from dictator.observation import Replication
 from dictator.plan import LEFTOVER
 from dictator.steps import Follow, Tidy
 from safe_redis.errors import Refused, Unavailable

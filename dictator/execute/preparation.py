@@ -28,9 +28,10 @@ from dictator.execute.waits import (
 )
 from dictator.history import includes
 from dictator.info import keys, replication
+from dictator.instance import Instance
 from dictator.lineage import encode
 from dictator.link import NoAnswer
-from dictator.observation import HALT, Instance, Replication
+from dictator.observation import HALT, Replication
 from dictator.steps import Intend, Lift, Park, Prepare, Reparent, WriteRecord
 from safe_redis.errors import NotCaughtUp, Unavailable
 

@@ -6,9 +6,9 @@ from dictator.execute.commands import INFO, UNPAUSE, check_replies, set_record, 
 from dictator.execute.run import Run, Stale
 from dictator.execute.waits import Offset, poll
 from dictator.info import memory, replication
+from dictator.instance import Instance
 from dictator.lineage import KEY, Record
 from dictator.link import ServerError
-from dictator.observation import Instance
 from safe_redis.errors import Refused, Unavailable
 
 

@@ -14,9 +14,9 @@ from dictator.execute.commands import (
 from dictator.execute.run import Figures, Run
 from dictator.execute.waits import poll
 from dictator.info import Memory, Persistence, memory, persistence
+from dictator.instance import Instance
 from dictator.lineage import KEY, Member, Record
 from dictator.link import Command, NoAnswer, ServerError
-from dictator.observation import Instance
 from dictator.steps import CheckRights, Verify
 from safe_redis.errors import NotCaughtUp, Refused
 

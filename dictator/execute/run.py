@@ -14,9 +14,10 @@ from dictator.execute.commands import (
     replicaof,
     transaction,
 )
+from dictator.instance import Instance
 from dictator.lineage import Record
 from dictator.link import NoAnswer, Runtime, ServerError
-from dictator.observation import Instance, Replication
+from dictator.observation import Replication
 from dictator.receipt import Receipt
 from dictator.settings import Settings
 from safe_redis.errors import Refused, TopologyError

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from dictator.execute.commands import INFO, PERSISTENCE, CommandFailed, check_replies
 from dictator.info import persistence, replication
+from dictator.instance import Instance
 from dictator.link import NoAnswer, Replies, Runtime
-from dictator.observation import Instance, Replication
+from dictator.observation import Replication
 from safe_redis.errors import NotCaughtUp
 
 T = TypeVar("T")

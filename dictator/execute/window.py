@@ -25,9 +25,10 @@ from dictator.execute.commands import (
 from dictator.execute.run import Figures, Run, Stale
 from dictator.execute.waits import Offset, poll, read_replication, wait_for_offset
 from dictator.info import replication
+from dictator.instance import Instance
 from dictator.lineage import KEY, encode
 from dictator.link import NoAnswer, ServerError
-from dictator.observation import Instance, Replication
+from dictator.observation import Replication
 from dictator.steps import Drain, Fence, HandOver, Pause, Promote
 from safe_redis.errors import Interrupted, NotCaughtUp
 

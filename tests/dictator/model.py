@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from dictator.instance import Instance
 from dictator.link import Command, Group, NoAnswer, ServerError
-from dictator.observation import FENCE, NO_REPLID, Instance
+from dictator.observation import FENCE, NO_REPLID
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dictator.apply import Dictator
 from dictator.connection import Access
+from dictator.instance import Instance
 from dictator.link import NoAnswer
-from dictator.observation import Instance
 from dictator.redis_link import LIMIT, RedisLink
 from dictator.runtime import RedisRuntime
 from dictator.settings import Settings

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dictator.idle import IdleConnections
+from dictator.instance import Instance
 from dictator.link import NoAnswer
-from dictator.observation import Instance
 from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
 from sandbox.process import wait_until

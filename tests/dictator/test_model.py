@@ -11,7 +11,7 @@ from itertools import chain, product
 import pytest
 
 from dictator.apply import converge
-from dictator.observation import Instance
+from dictator.instance import Instance
 from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt

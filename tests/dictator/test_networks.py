@@ -10,8 +10,8 @@ import pytest
 
 from dictator.apply import Dictator
 from dictator.connection import Access
+from dictator.instance import Instance
 from dictator.link import NoAnswer, OutsideNetworks
-from dictator.observation import Instance
 from dictator.redis_link import RedisLink
 from dictator.settings import Settings
 from safe_redis.errors import DocumentError, TopologyError, Unavailable

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from dictator.history import History, includes
+from dictator.instance import Instance
 from dictator.lineage import Claim, Member, Record
-from dictator.observation import FENCE, Instance, Observation, Replication, Skipped
+from dictator.observation import FENCE, Observation, Replication, Skipped
 from dictator.plan import Plan
 from dictator.plan import plan as real_plan
 from dictator.state import ClusterState

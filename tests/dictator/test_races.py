@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from dictator.connection import Access
+from dictator.instance import Instance
 from dictator.link import NoAnswer
-from dictator.observation import Instance
 from dictator.redis_link import RedisLink
 from safe_redis.errors import Interrupted, Refused
 from sandbox.process import wait_until

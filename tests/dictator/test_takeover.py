@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
+from dictator.instance import Instance
 from dictator.link import NoAnswer, NotAllowed
-from dictator.observation import Instance
 from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
 from dictator.takeover import NAME
