@@ -69,7 +69,20 @@ def _by_epoch(state: ClusterState) -> Observation:
             f"the records contradict each other: {'; '.join(map(str, deciding))}; {_list(state.everyone)}. {WAYS_OUT}"
         )
     record = deciding[0]
-    return _of_served(state, record) if served else _of_intended(state, record)
+    return _heir(state, record) or (_of_served if served else _of_intended)(state, record)
+
+
+def _heir(state: ClusterState, record: Record) -> Observation | None:
+    """The only master, where those that the record names are slaves now, and it provably has all that they hold.
+
+    A FLUSHALL may have taken its own record, and theirs.
+    """
+    named = [state.locate(member) for member in (record.master, record.source) if member]
+    masters = [observed for observed in state.everyone if observed.replication.master]
+    if len(masters) != 1 or not _includes_all(state, record, masters[0]):
+        return None
+    copied = all(observed and _is_copy(observed) and covers(masters[0], observed) for observed in named)
+    return masters[0] if copied else None
 
 
 def _of_served(state: ClusterState, record: Record) -> Observation:
