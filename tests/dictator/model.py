@@ -1,309 +1,230 @@
-"""A model of redis instances, to run the real planner and executor over: no sockets, no clock, accidents on demand.
+"""A model of one redis instance: what a server does as far as the switch depends on it. No sockets, no clock.
 
-It states what the servers do as far as the switch depends on it: roles, replication histories as sequences of entries,
-partial and full resyncs, the role fence, pauses that expire, configuration on disk. Replication is asynchronous and
-lags: it advances only when somebody waits. A client writes before and after every group of commands, to whichever
-instance takes its write.
+A replication history is a list of entries (writes, pops, FLUSHALL, records, probes), each counted as one byte. The
+cluster of such instances, its clients and its accidents are in model_cluster.py, a dictator's side in model_runtime.py.
 """
 
 from __future__ import annotations
 
-import copy
-import itertools
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from dictator.instance import Instance
-from dictator.link import Command, Group, NoAnswer, ServerError
+from dictator.link import Command, ServerError
 from dictator.observation import FENCE, NO_REPLID
 
-T = TypeVar("T")
-R = TypeVar("R")
 Address = tuple[str, int]
-PROBE = "~probe"
-# how many entries a slave applies between two looks: more than the client writes meanwhile, or it would never catch up
-STRIDE = 8
+# what an entry does (write, pop, flush, record, probe) and its name; a record's is the record
+Entry = tuple[str, str]
+PROBE: Entry = ("probe", "")
+KEY = "safe-redis:lineage"
+# how many looks at it a rewrite of the append-only file takes after a full resync
+REWRITE_TICKS = 2
+READONLY = ServerError("READONLY You can't write against a read only replica.")
 
 
-class Killed(BaseException):
-    """The dictator's process is gone, at this instant: no handler of its own runs."""
-
-
-@dataclass
+@dataclass(slots=True)
 class Redis:
-    """One modelled instance. `log` is all that it has applied; its offset is `base` + the entries of the log."""
+    """One modelled instance. `log` is all that it has applied; its offset is `base` + the entries of the log.
+
+    `stale` is what its disk holds while the append-only file is being rewritten after a full resync; None says that the
+    disk holds everything. Without a backlog (a master that never had a slave) writes don't move the offset.
+    """
 
     instance: Instance
-    run_id: str
-    replid: str
-    log: list[str] = field(default_factory=list)
+    old: bool = False
+    run: int = 0
+    ids: int = 0
+    taken: int = 0
+    log: list[Entry] = field(default_factory=list)
     base: int = 0
+    replid: str = ""
     replid2: str = NO_REPLID
     fork: int = -2
+    backlog: int | None = None
     following: Address | None = None
     link: bool = False
     paused_until: float = 0.0
     on_disk: Address | None = None
+    stale: tuple[Entry, ...] | None = None
+    ticks: int = 0
     alive: bool = True
+    min_replicas: int = 0
+    full: bool = False
+    readable: bool = True
+    keys: int = 0
+    record: str | None = None
+
+    def __post_init__(self) -> None:
+        self.replid = self.replid or self.new_id()
+        entries, self.log, self.keys, self.record = self.log, [], 0, None
+        self.apply(entries)
+        self.base = -len(self.log)
+
+    @property
+    def address(self) -> Address:
+        return self.instance.address
 
     @property
     def offset(self) -> int:
         return self.base + len(self.log)
 
     @property
-    def keys(self) -> int:
-        return sum(entry != PROBE for entry in self.log)
-
-    @property
     def parked(self) -> bool:
         return self.following == FENCE
 
+    @property
+    def master(self) -> bool:
+        return self.following is None
 
-class Runtime:
-    """Implements dictator.link.Runtime over modelled instances.
+    def new_id(self) -> str:
+        self.ids += 1
+        return f"{self.instance.name}{self.ids}".ljust(40, "0")
 
-    Moments count the dictator's command groups in halves: 2k is before group k is done, 2k + 1 after. At `kill_at` it
-    dies, at `stall_at` it stands still for so long that every pause expires, while the client and the slaves go on;
-    `arrival` is the moment of a client's first write, and the instance that it goes to. `old` models Redis 6.2, which
-    drops its slaves when it is fenced.
-    """
+    def copy(self) -> Redis:
+        other: Redis = Redis.__new__(Redis)
+        for name in FIELDS:
+            setattr(other, name, getattr(self, name))
+        other.log = self.log[:]
+        return other
 
-    def __init__(self, *, old: bool = False) -> None:
-        self.nodes: dict[Address, Redis] = {}
-        self.time = 0.0
-        self.deadline = math.inf
-        self.old = old
-        self.stall_at: int | None = None
-        self.arrival: tuple[int, Address] | None = None
-        self.kill_at: int | None = None
-        self.groups = 0
-        self.acked: list[str] = []
-        self.refused: list[str] = []
-        self.known: Address | None = None
-        self.clients_try: tuple[Address, ...] = ()
-        self._ids = itertools.count(1)
-
-    # The instances
-
-    def add(self, name: str, entries: Iterable[str] = ()) -> Redis:
-        instance = Instance(name, name, 6379)
-        node = Redis(instance, f"run-{name}", self.replid(), list(entries))
-        self.nodes[instance.address] = node
-        return node
-
-    def replid(self) -> str:
-        return f"{next(self._ids):040x}"
-
-    def copy(self) -> Runtime:
-        return copy.deepcopy(self)
-
-    def shape(self) -> tuple[object, ...]:
-        """The state but for its numbers: equal for worlds in which only more or fewer writes have been made."""
-        nodes = list(self.nodes.values())
-        ids = list(dict.fromkeys(each for node in nodes for each in (node.replid, node.replid2)))
-        marks = sorted({mark for node in nodes for mark in (node.offset, node.fork)})
-        return tuple(
-            (
-                *(node.following, node.link, node.on_disk, node.alive, node.keys > 0, node.paused_until > self.time),
-                *(ids.index(node.replid), ids.index(node.replid2), marks.index(node.offset), marks.index(node.fork)),
-            )
-            for node in nodes
+    def key(self, now: float) -> tuple[object, ...]:
+        """All that makes a difference from now on; the clock only as whether it is paused."""
+        return (
+            *(self.run, self.ids, self.taken, tuple(self.log), self.base, self.replid, self.replid2, self.fork),
+            *(self.backlog, self.following, self.link, self.paused_until > now, self.on_disk, self.stale, self.ticks),
+            *(self.alive, self.min_replicas, self.full),
         )
 
-    def restart(self, node: Redis) -> None:
-        """From its append-only file: the data is all there, the replication id is not."""
-        node.run_id = f"run-{next(self._ids)}"
-        node.replid, node.replid2, node.fork = self.replid(), NO_REPLID, -2
-        node.base = -len(node.log)
-        node.following, node.link, node.paused_until = node.on_disk, False, 0.0
+    # Data
 
-    def writable(self, node: Redis) -> bool:
-        return node.alive and node.following is None and self.time >= node.paused_until
+    def apply(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self.log.append(entry)
+            kind, text = entry
+            if kind == "write":
+                self.keys += 1
+            elif kind == "pop":
+                self.keys = max(0, self.keys - 1)
+            elif kind == "flush":
+                self.keys, self.record = 0, None
+            elif kind == "record":
+                self.record = text or None
 
-    # The client
+    def take(self, entry: Entry) -> None:
+        """A write of a client, or a record: an entry of its own history."""
+        self.apply((entry,))
+        if self.backlog is None:
+            self.base -= 1
 
-    def client_writes(self) -> None:
-        """One write, to the instance that took the last one, or else to the first in `clients_try` that takes it."""
-        entry = f"w{next(self._ids)}"
-        for address in dict.fromkeys(filter(None, (self.known, *self.clients_try))):
-            node = self.nodes[address]
-            if self.writable(node):
-                node.log.append(entry)
-                self.acked.append(entry)
-                self.known = address
-                return
-        self.refused.append(entry)
+    def load(self, entries: Iterable[Entry], base: int | None = None) -> None:
+        """Replaces all its data; the offset begins anew at 0 unless the base of another's is given."""
+        self.log, self.keys, self.record = [], 0, None
+        self.apply(entries)
+        self.base = -len(self.log) if base is None else base
 
-    # Replication
+    def start_backlog(self) -> None:
+        if self.backlog is None:
+            self.backlog = self.offset + 1
 
-    def settled(self) -> bool:
-        """Whether no slave has anything left to do; as true of slaves of nothing."""
-        before = [(node.link, node.offset) for node in self.nodes.values()]
-        self.advance()
-        return before == [(node.link, node.offset) for node in self.nodes.values()]
+    def restart(self) -> None:
+        """From its disk: the data that is there, a new replication id, the role that was saved."""
+        self.run += 1
+        self.load(self.log if self.stale is None else self.stale)
+        self.stale, self.ticks = None, 0
+        self.replid, self.replid2, self.fork = self.new_id(), NO_REPLID, -2
+        self.following, self.link, self.paused_until, self.backlog = self.on_disk, False, 0.0, None
 
-    def advance(self) -> None:
-        """Every slave gets one step further: connects, or applies some entries."""
-        for node in self.nodes.values():
-            master = self.nodes.get(node.following) if node.following else None
-            if not node.alive or node.following is None or self.time < node.paused_until:
-                continue
-            if master is None or not master.alive:
-                node.link = False
-            elif not node.link:
-                self._connect(node, master)
-            else:
-                done = node.offset - master.base
-                node.log += master.log[done : done + STRIDE]
+    # Commands, as far as they concern this instance only
 
-    def _connect(self, node: Redis, master: Redis) -> None:
-        if master.following is not None and not master.link:
-            return  # -NOMASTERLINK
-        known = (node.replid == master.replid and node.offset <= master.offset) or (
-            node.replid == master.replid2 and node.offset <= master.fork
-        )
-        if known and node.base == master.base:
-            if node.replid != master.replid:
-                node.replid2, node.fork, node.replid = node.replid, node.offset, master.replid
-                self._drop_slaves(node)
-        else:
-            node.log, node.base = list(master.log), master.base
-            node.replid, node.replid2, node.fork = master.replid, NO_REPLID, -2
-            self._drop_slaves(node)
-        node.link = True
+    def denied(self, *, allow_oom: bool = False, slaves: int = 0) -> ServerError | None:
+        """Why a write is refused now."""
+        if not self.master:
+            return READONLY
+        if self.min_replicas > slaves:
+            return ServerError("NOREPLICAS Not enough good replicas to write.")
+        if self.full and not allow_oom:
+            return ServerError("OOM command not allowed when used memory > 'maxmemory'.")
+        return None
 
-    def _drop_slaves(self, node: Redis) -> None:
-        for other in self.nodes.values():
-            if other.following == node.instance.address:
-                other.link = False
-
-    # The commands
-
-    def replicaof(self, node: Redis, wanted: Address | None) -> None:
-        if wanted == node.following:
-            return
-        if wanted is None:
-            node.replid2, node.fork, node.replid = node.replid, node.offset, self.replid()
-            self._drop_slaves(node)
-        elif wanted != FENCE or self.old:
-            self._drop_slaves(node)
-        node.following, node.link = wanted, False
-
-    def answer(self, node: Redis, command: Command) -> Any:  # noqa: C901, PLR0911 - one case for each command
-        match command:
-            case ("REPLICAOF", "NO", "ONE"):
-                self.replicaof(node, None)
-                return "OK"
-            case ("REPLICAOF", str(host), int(port)):
-                self.replicaof(node, (host, port))
-                return "OK"
-            case ("CONFIG", "REWRITE"):
-                node.on_disk = node.following
-                return "OK"
-            case ("CLIENT", "PAUSE", int(ms), "WRITE"):
-                node.paused_until = max(node.paused_until, self.time + ms / 1000)
-                return "OK"
-            case ("CLIENT", "UNPAUSE"):
-                node.paused_until = 0.0
-                return "OK"
-            case ("PUBLISH", _, _):
-                self.time = max(self.time, node.paused_until)  # it waits as a write does
-                node.log.append(PROBE)
-                return 0
-            case ("INFO", str(section)):
-                return self._info(node, section)
-            case ("CONFIG", "GET", "min-replicas-to-write"):
-                return ["min-replicas-to-write", "0"]
-            case ("CONFIG", "GET", "replica-read-only"):
-                return ["replica-read-only", "yes"]
-            case ("PUBSUB", "NUMSUB", str(channel)):
-                return [channel, 0]
-        return ServerError(f"ERR unknown command {command!r}")
-
-    def _info(self, node: Redis, section: str) -> dict[str, str]:
-        if section == "server":
-            return {"run_id": node.run_id, "redis_version": "6.2.14" if self.old else "7.0.15"}
-        if section == "keyspace":
-            return {"db0": f"keys={node.keys},expires=0,avg_ttl=0"} if node.keys else {}
-        if section != "replication":
-            return {}
-        fields = {
-            "role": "master" if node.following is None else "slave",
-            "master_replid": node.replid,
-            "master_replid2": node.replid2,
-            "master_repl_offset": str(node.offset),
-            "second_repl_offset": str(node.fork + 1),
-            "repl_backlog_active": "1",
-            "repl_backlog_first_byte_offset": str(node.base),
+    def config(self, name: str) -> list[str]:
+        """CONFIG GET: of several names too, as one list of names and values."""
+        values = {
+            "min-replicas-to-write": str(self.min_replicas),
+            "min-replicas-max-lag": "10",
+            "replica-read-only": "yes",
+            "maxmemory": "100" if self.full else "0",
+            "maxmemory-policy": "noeviction",
+            "appendonly": "yes",
+            "appendfsync": "always",
         }
-        if node.following is not None:
-            host, port = node.following
-            fields |= {"master_host": host, "master_port": str(port), "slave_repl_offset": str(node.offset)}
-            fields |= {"master_link_status": "up" if node.link else "down", "master_sync_in_progress": "0"}
-        return fields
+        return [name, values[name]] if name in values else []
 
-    # dictator.link.Runtime
-
-    def link(self, instance: Instance) -> ModelLink:
-        return ModelLink(self, instance)
-
-    def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
+    def info(self, section: str, slaves: int) -> dict[str, str]:
+        """One section of INFO; `slaves` have their link up."""
+        match section:
+            case "server":
+                return {
+                    "run_id": f"{self.instance.name}-{self.run}",
+                    "redis_version": "6.2.14" if self.old else "7.0.15",
+                }
+            case "keyspace":
+                held = self.keys + (self.record is not None)
+                return {"db0": f"keys={held},expires=0,avg_ttl=0"} if held else {}
+            case "persistence":
+                return self._persistence()
+            case "memory":
+                return {
+                    "used_memory": "200" if self.full else "50",
+                    "mem_not_counted_for_evict": "0",
+                    "maxmemory": "100" if self.full else "0",
+                    "maxmemory_policy": "noeviction",
+                }
+            case "replication":
+                return self._replication(slaves)
         return {}
 
-    def send_all(self, groups: Sequence[Group]) -> list[Sequence[Any] | NoAnswer]:
-        return [self._outcome(instance, commands) for instance, commands in groups]
+    def _persistence(self) -> dict[str, str]:
+        busy = str(int(self.stale is not None))
+        status = {"aof_last_bgrewrite_status": "ok", "aof_last_write_status": "ok", "aof_rewrite_scheduled": "0"}
+        return {"loading": "0", "aof_enabled": "1", "aof_rewrite_in_progress": busy, **status}
 
-    def _outcome(self, instance: Instance, commands: tuple[Command, ...]) -> Sequence[Any] | NoAnswer:
-        try:
-            return self.link(instance).send(*commands)
-        except NoAnswer as error:
-            return error
-
-    def now(self) -> float:
-        return self.time
-
-    def clock(self) -> int:
-        return int(self.time * 1000)
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-        self.advance()
-
-    def map_parallel(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        return [function(item) for item in items]
-
-    def group(self, node: Redis | None, instance: Instance, commands: tuple[Command, ...]) -> list[Any]:
-        self._moment(2 * self.groups)
-        self.client_writes()
-        if node is None or not node.alive:
-            self.groups += 1
-            raise NoAnswer(f"{instance} doesn't answer: connection refused")
-        replies = [self.answer(node, command) for command in commands]
-        self.client_writes()
-        self._moment(2 * self.groups + 1)
-        self.groups += 1
-        return replies
-
-    def _moment(self, moment: int) -> None:
-        if moment == self.stall_at:
-            self.time += 60.0
-            for _ in range(3):
-                self.client_writes()
-                self.advance()
-        if self.arrival is not None and moment == self.arrival[0]:
-            self.clients_try = (self.arrival[1],)
-        if moment == self.kill_at:
-            raise Killed
+    def _replication(self, slaves: int) -> dict[str, str]:
+        found = {
+            "role": "master" if self.master else "slave",
+            "connected_slaves": str(slaves),
+            "master_replid": self.replid,
+            "master_replid2": self.replid2,
+            "master_repl_offset": str(self.offset),
+            "second_repl_offset": str(self.fork + 1),
+            "repl_backlog_active": str(int(self.backlog is not None)),
+            "repl_backlog_first_byte_offset": str(self.backlog or 0),
+        }
+        if self.following is not None:
+            host, port = self.following
+            found |= {"master_host": host, "master_port": str(port), "slave_repl_offset": str(self.offset)}
+            found |= {"master_link_status": "up" if self.link else "down", "master_sync_in_progress": "0"}
+        return found
 
 
-@dataclass(frozen=True)
-class ModelLink:
-    """A Link to a modelled instance."""
+FIELDS = tuple(each.name for each in fields(Redis))
 
-    runtime: Runtime
-    instance: Instance
 
-    def send(self, *commands: Command) -> list[Any]:
-        return self.runtime.group(self.runtime.nodes.get(self.instance.address), self.instance, commands)
+def written(command: Command) -> str | None:
+    """The record that a command writes (SET, or EVAL of a script that sets); None for any other command."""
+    match command:
+        case ("SET", str(key), str(text)) if key == KEY:
+            return text
+        case ("EVAL", _, 1, str(key), str(text)) if key == KEY:
+            return text
+        case ("DEL", str(key)) if key == KEY:
+            return ""
+    return None
+
+
+def allows_oom(command: Command) -> bool:
+    return command[0] == "EVAL" and "allow-oom" in str(command[1])
+
+
+Replies = list[Any]

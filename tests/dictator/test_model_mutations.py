@@ -1,0 +1,266 @@
+"""Mutations of the planner, the executor and the connections: the model must find each of them out.
+
+Whether nothing is found in the unbroken ones is also what test_model.py and test_model_two.py say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import product
+
+import pytest
+
+from dictator import plan as planning
+from dictator import source, unrecorded
+from dictator.execute import preparation, window
+from dictator.lineage import Claim, Record
+from dictator.observation import Observation
+from dictator.plan import Plan, plan
+from dictator.state import ClusterState, covers
+from dictator.steps import Drain, Fence, Intend, Park, Promote, Step
+from dictator.takeover import SET_NAME
+from safe_redis.errors import TopologyError
+from tests.dictator import model_runtime
+from tests.dictator.model_accidents import deaths, flush
+from tests.dictator.model_cluster import Cluster
+from tests.dictator.model_runtime import ModelConnection, Runtime
+from tests.dictator.model_search import Actor, Found, explore
+from tests.dictator.model_verdict import (
+    Lost,
+    Plans,
+    apply,
+    begin,
+    broken,
+    check_converged,
+    finish,
+    split,
+    split_or_lost,
+    verdict,
+)
+from tests.dictator.states import (
+    ALL,
+    RECORDED,
+    State,
+    alone,
+    began_and_consumed,
+    fenced,
+    forced_without_the_master,
+    fresh,
+    lagging,
+    lost_disk,
+    master_away,
+    running,
+    served,
+    two_histories,
+)
+
+pytestmark = pytest.mark.timeout(600)  # each takes seconds; a busy machine takes its time
+Patch = pytest.MonkeyPatch
+
+
+# What looks for violations
+
+
+def from_every_start(planner: Plans = plan) -> None:
+    """Applies and deaths from the starts; raises Lost."""
+    for state, master in product((fresh, running, lagging, alone, *RECORDED), ALL):
+        cluster = Cluster()
+        state(cluster)
+        finish(cluster.copy(), master, planner=planner)
+        for left, then in product(deaths(cluster, master, planner=planner), ALL):
+            finish(left, then, planner=planner)
+
+
+def from_refusals(states: Sequence[State]) -> None:
+    """Applies where only a refusal is right: what goes through must have lost nothing."""
+    for state, master in product(states, ALL):
+        cluster = Cluster()
+        state(cluster)
+        cluster.known, cluster.clients_try = None, ()
+        try:
+            apply(Runtime(cluster), master)
+        except TopologyError:
+            continue
+        for node in cluster.nodes.values():
+            node.alive = True
+        if wrong := split(cluster):
+            raise Lost(wrong)
+        check_converged(cluster, master)
+
+
+def with_two(prepare: Callable[[Runtime], None] = lambda _: None) -> None:
+    """Two dictators that want different masters, one switch between them."""
+    actors = tuple(Actor(partial(apply, master=master), prepare=prepare) for master in "BC")
+    _expect_none(explore(begin(served), actors, split_or_lost, switches=1, first=True))
+
+
+def by_parts(planner: Plans = plan) -> None:
+    """A dictator that reaches A and B dies at any moment, before or after a FLUSHALL; then one reaches A and C."""
+    cluster = begin(served)
+    cluster["C"].alive = cluster["C"].link = False
+    actors = (Actor(partial(apply, master="B", planner=planner)),)
+    _expect_none(explore(cluster, actors, _by_the_other_part, accidents=(flush,), first=True))
+
+
+def _by_the_other_part(cluster: Cluster) -> str | None:
+    back = cluster.copy()
+    back["C"].alive = True
+    return next((wrong for wrong in (verdict(back, master, reach="AC") for master in "AC") if broken(wrong)), None)
+
+
+def _expect_none(found: Found) -> None:
+    if found.violations:
+        raise Lost(next(iter(found.violations)))
+
+
+# Mutations of the plan: functions of the plan that is made
+
+
+def without(what: type[Step]) -> Plans:
+    def mutated(state: ClusterState, claim: Claim, *, force: bool = False) -> Plan:
+        made = plan(state, claim, force=force)
+        return replace(made, steps=tuple(step for step in made.steps if not isinstance(step, what)))
+
+    return mutated
+
+
+def moved(what: type[Step], before: type[Step]) -> Plans:
+    def mutated(state: ClusterState, claim: Claim, *, force: bool = False) -> Plan:
+        made = plan(state, claim, force=force)
+        steps = list(made.steps)
+        places = [place for place, step in enumerate(steps) if isinstance(step, what)]
+        if places:
+            step = steps.pop(places[0])
+            steps.insert(next(place for place, other in enumerate(steps) if isinstance(other, before)), step)
+        return replace(made, steps=tuple(steps))
+
+    return mutated
+
+
+@pytest.mark.parametrize(
+    "planner",
+    [without(Drain), moved(Promote, Fence), without(Fence), without(Park)],
+    ids=["no drain", "promoted before the fence", "no fence", "no park"],
+)
+def test_finds_out_a_plan_in_the_wrong_order(planner: Plans) -> None:
+    with pytest.raises(Lost):
+        from_every_start(planner)
+
+
+# Mutations of what is concluded
+
+
+def test_finds_out_a_planner_without_the_ancestor_rule(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(unrecorded, "covers", lambda *_: True)
+    monkeypatch.setattr(planning, "overwritable", lambda *_: True)
+    monkeypatch.setattr(preparation, "includes", lambda *_: True)
+    with pytest.raises(Lost):
+        from_refusals([two_histories])
+
+
+def test_finds_out_zero_keys_taken_for_empty(monkeypatch: Patch) -> None:
+    promoted = source._was_promoted
+    monkeypatch.setattr(source, "_was_promoted", lambda *args: promoted(*args) and args[-1].keys)
+    for module in (source, planning):
+        monkeypatch.setattr(module, "covers", lambda later, earlier: not earlier.keys or covers(later, earlier))
+    monkeypatch.setattr(preparation, "includes", lambda *_: True)
+    with pytest.raises(Lost, match="pop"):
+        from_refusals([began_and_consumed])
+
+
+def test_finds_out_a_source_that_has_lost_the_record(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(source, "_kept", lambda *_: True)
+    with pytest.raises(Lost, match="missing"):
+        from_refusals([lost_disk])
+
+
+def test_finds_out_going_on_where_all_that_are_reached_are_empty(monkeypatch: Patch) -> None:
+    all_empty = unrecorded._all_empty
+    monkeypatch.setattr(
+        unrecorded, "_all_empty", lambda state, force: all_empty(replace(state, left_out=()), force=force)
+    )
+    with pytest.raises(Lost):
+        from_refusals([master_away])
+
+
+def test_finds_out_copies_overwritten_by_their_age_only(monkeypatch: Patch) -> None:
+    def older(seen: Observation, than: Observation) -> bool:
+        return seen.epoch <= than.epoch
+
+    monkeypatch.setattr(source, "_check_masters", lambda *_: None)
+    monkeypatch.setattr(planning, "overwritable", older)
+    monkeypatch.setattr(preparation, "includes", lambda *_: True)
+    with pytest.raises(Lost, match="missing"):
+        from_refusals([forced_without_the_master])
+
+
+def test_finds_out_an_intent_that_does_not_name_its_target(monkeypatch: Patch) -> None:
+    """The old rule: the parked source is lifted where a slave that was reached follows it, or all are here."""
+    named = source._of_intended
+
+    def unnamed(state: ClusterState, record: Record) -> Observation:
+        old = state.locate(record.source)
+        if old and state.locate(record.master) is None:
+            return old
+        return named(state, record)
+
+    monkeypatch.setattr(source, "_of_intended", unnamed)
+    with pytest.raises(Lost):
+        by_parts()
+
+
+def test_finds_out_a_switch_without_an_intent(monkeypatch: Patch) -> None:
+    _blind(monkeypatch)
+    with pytest.raises(Lost):
+        by_parts(without(Intend))
+
+
+def test_finds_out_a_fence_that_is_blind_to_the_record(monkeypatch: Patch) -> None:
+    _blind(monkeypatch)
+    with pytest.raises(Lost):
+        by_parts()
+
+
+def _blind(monkeypatch: Patch) -> None:
+    """The fence takes any record for its intent."""
+
+    class Anything(str):
+        __slots__ = ()
+
+        def __ne__(self, _: object) -> bool:
+            return False
+
+        __hash__ = str.__hash__
+
+    monkeypatch.setattr(window, "encode", lambda _: Anything())
+
+
+# Mutations of the connections
+
+
+def test_finds_out_a_connection_that_is_opened_again() -> None:
+    def reopen(runtime: Runtime) -> None:
+        runtime.reopens = True
+
+    with pytest.raises(Lost):
+        with_two(reopen)
+
+
+def test_finds_out_a_successor_that_ends_nothing(monkeypatch: Patch) -> None:
+    def only_named(connection: ModelConnection, *_: object) -> object:
+        yield from connection.ask((SET_NAME,), 0)
+
+    monkeypatch.setattr(model_runtime, "take_over", only_named)
+    with pytest.raises(Lost):
+        with_two()
+
+
+# And the unbroken one is not found out
+
+
+def test_finds_nothing_in_the_unbroken_ones() -> None:
+    from_refusals([two_histories, began_and_consumed, lost_disk, master_away, forced_without_the_master, fenced])
+    by_parts()
+    with_two()
