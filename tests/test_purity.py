@@ -14,6 +14,7 @@ PURE = {
     "registrar/records.py": (ROOT, "registrar.records"),
     "dnsd/records.py": (ROOT, "dnsd.records"),
     "dictator/plan.py": (ROOT, "dictator.plan"),
+    "dictator/page/view.py": (ROOT, "dictator.page.view"),
     "dictator/replies.py": (ROOT, "dictator.replies"),
     "dictator/resp.py": (ROOT, "dictator.resp"),
     "redis_counter/tally.py": (ROOT, "redis_counter.tally"),

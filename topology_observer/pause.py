@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from safe_redis.etcd import Node, Store
+from topology_observer import metrics
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -42,7 +43,9 @@ class PauseKey:
 
     def _read(self) -> Pause | None:
         node = self._store.get(self._key)
-        return _parse(node) if node else None
+        pause = _parse(node) if node else None
+        metrics.show_pause(pause.timestamp if pause else None, pause.reason if pause else "")
+        return pause
 
 
 def _parse(node: Node) -> Pause:

@@ -126,9 +126,7 @@ class Worker:
             # before the document: its index must be of this epoch, or of a later one
             epoch = self._epoch.name()
             reading = self._store.read(self._settings.document)
-            paused = pause.result()
-            metrics.show_pause(paused.timestamp if paused else None, paused.reason if paused else "")
-            if paused:
+            if paused := pause.result():
                 return self._paused(str(paused))
             if reading.node is None:
                 return self._undefined()

@@ -18,6 +18,12 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'"
 )
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 # however many look at the page, the instances are asked once in this time (s)
 FRESH = 1.0
 
@@ -47,12 +53,7 @@ def blueprint(snapshot: Snapshot, journal: Journal, settings: Settings) -> Bluep
     @pages.get("/")
     def _page() -> Response:
         view = make(journal.wanted, snapshot.instances(), journal.history())
-        answer = Response(render_template("page.html", view=view), mimetype="text/html")
-        answer.headers["Content-Security-Policy"] = POLICY
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return Response(render_template("page.html", view=view), mimetype="text/html", headers=HEADERS)
 
     @pages.get("/page.css")
     def _style() -> Response:
