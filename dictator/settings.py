@@ -46,6 +46,8 @@ class Settings(WebSettings, frozen=True, kw_only=True):
     pause_timeout: Seconds = 2.0
     # how long the answer waits for slaves to follow; those that need longer are named in it
     follow_timeout: Seconds = 2.0
+    # whether the old master ends its clients' connections once it is a slave: pools that only read then look again
+    disconnect_clients: bool = False
     # for a whole apply, once it is its turn: all waits outside of the window are cut to what is left of it
     apply_timeout: Seconds = 60.0
     # how long a PUT waits for those before it, and how many may wait

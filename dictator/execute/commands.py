@@ -15,6 +15,7 @@ PARK: Command = ("REPLICAOF", *FENCE)
 REWRITE: Command = ("CONFIG", "REWRITE")
 UNPAUSE: Command = ("CLIENT", "UNPAUSE")
 ROLE: Command = ("ROLE",)
+DISCONNECT: Command = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 GET_RECORD: Command = ("GET", KEY)
 
 

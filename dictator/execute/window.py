@@ -8,6 +8,7 @@ import logging
 from typing import NoReturn
 
 from dictator.execute.commands import (
+    DISCONNECT,
     GET_RECORD,
     INFO,
     NO_ONE,
@@ -178,11 +179,14 @@ class Window:
         source = step.source
         try:
             self._check_fence(source)
-            # first, and by itself: clients that wait must not wait for the disk too. The fence still refuses them
-            check_replies(source, run.runtime.link(source).send(UNPAUSE))
-            replies = run.runtime.link(source).send(*transaction(replicaof(step.target.address), REWRITE))
-            (_, rewrite), _ = check_transaction(source, replies, 2, tolerate=(1,))
+            link = run.runtime.link(source)
+            # clients that waited are refused by now, and told by ROLE where to go. They must not wait for the disk too:
+            # a source that restarts before it has saved this comes back fenced
+            check_replies(source, link.send(replicaof(step.target.address), UNPAUSE))
+            (rewrite,) = link.send(REWRITE)
             run.warn_unsaved(source, rewrite)
+            if run.settings.disconnect_clients:
+                check_replies(source, link.send(DISCONNECT))
         except NoAnswer as error:
             log.warning("left the old master for later: %s", error)
             return {"late": str(source)}

@@ -95,3 +95,16 @@ def test_heals_a_slave_that_misses_two_switches(trio: Group, spoil: Callable[...
         trio.servers["c"].start()
     assert trio.apply("a", "b", "c", **QUICK).open == ""
     trio.is_led_by("a", "b", "c")
+
+
+@pytest.mark.parametrize("disconnects", [False, True])
+def test_ends_the_connections_left_at_the_old_master_only_where_it_is_asked_to(trio: Group, disconnects: bool) -> None:  # noqa: FBT001
+    reader = trio["a"].client()
+    number = reader.client_id()
+    try:
+        trio.apply("b", "a", "c", disconnect_clients=disconnects)
+        connected = {int(client["id"]) for client in trio["a"].client_list()}
+        assert (number in connected) is not disconnects
+    finally:
+        reader.close()
+    trio.is_led_by("b", "a", "c")
