@@ -18,7 +18,7 @@ def test_applies_the_topology_again_and_again_without_a_word(
     assert {put.name for put in dnsd.puts} == {"a"}
     assert observer.count("ended the run") == 1
     assert observer.count("notified") == 2
-    assert observer.count("WARNING") == 0
+    assert observer.count("WARNING topology_observer:") == 0
 
 
 def test_forces_nothing(config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver) -> None:
