@@ -73,12 +73,8 @@ class Publisher:
                 raise
         # the observer repeats a PUT once in a while
         changed = before is None or before.records != values
-        log.log(
-            INFO if changed else DEBUG,
-            "published %s as master, %d slaves",
-            topology.master,
-            sum(key.startswith(self._slaves_key) for key in values),
-        )
+        slaves = sum(key.startswith(self._slaves_key) for key in values)
+        log.log(INFO if changed else DEBUG, "published %s as master, %d slaves", topology.master, slaves)
         for reason in left_out:
             log.log(WARNING if changed else DEBUG, "left out %s", reason)
         return left_out
