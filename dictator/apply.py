@@ -62,17 +62,18 @@ def converge(
     Before the first change, every other dictator's connections are ended, and everything is observed again: what was
     planned before may have been overtaken by what another one had on the way.
     """
-    acting = doubted = False
-    for _ in range(ROUNDS):
+
+    def observe_and_plan() -> tuple[ClusterState, Plan]:
         state = _observe(look, receipt)
+        return state, planner.plan(state, runtime.clock(), force=force)
+
+    acting = False
+    for _ in range(ROUNDS):
         try:
-            made = planner.plan(state, runtime.clock(), force=force)
+            state, made = observe_and_plan()
         except Refused:
             # instances are not observed in one moment: a switch that is under way may look like a lost disk
-            if doubted:
-                raise
-            doubted = True
-            continue
+            state, made = observe_and_plan()
         _note_plan(receipt, made)
         if not made.steps:
             return

@@ -29,5 +29,6 @@ def configure(settings: LogSettings) -> None:
         formatter = JsonFormatter(FIELDS, rename_fields={"levelname": "level"}, timestamp="time")
     handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    # it logs every failed request that safe_redis.etcd reports too, and at DEBUG every byte
+    # these log every failed request that safe_redis.etcd reports too, and at DEBUG every byte
+    logging.getLogger("etcd").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -5,7 +5,6 @@ a request at most once. After a failure the next member is asked, and is asked f
 """
 
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -125,10 +124,3 @@ class Members:
 
 def _failed(error: HTTPError) -> MemberFailed:
     return MemberFailed(str(error), sent=not isinstance(error, NewConnectionError | ConnectTimeoutError))
-
-
-def basic_auth(username: str, password: str) -> dict[str, str]:
-    """The header that says who we are; none without a user name."""
-    if not username:
-        return {}
-    return {"Authorization": "Basic " + b64encode(f"{username}:{password}".encode()).decode()}

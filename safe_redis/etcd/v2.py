@@ -1,15 +1,21 @@
-"""The store on etcd's v2 API: plain HTTP, which etcd has up to 3.5 (from 3.4 on by --enable-v2)."""
+"""The store on etcd's v2 API, by python-etcd. etcd has it up to 3.5 (from 3.4 on by --enable-v2).
+
+python-etcd's own reconnecting is not used: it sends a PUT again behind the caller's back, and can lose its list of
+members. Here each member has a client of its own, without hidden retries.
+"""
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlsplit
 
+import etcd
 import msgspec
-from urllib3.exceptions import ReadTimeoutError
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from safe_redis.errors import Rejected
 from safe_redis.etcd.failure import MemberFailed
-from safe_redis.etcd.members import Answer, Member, Members, basic_auth
+from safe_redis.etcd.members import CONNECT_TIMEOUT, KEPT, Member, Members
 from safe_redis.etcd.settings import EtcdSettings
 from safe_redis.etcd.store import Cleared, Event, Listing, Node, Reading
 
@@ -48,99 +54,135 @@ class StoreV2:
 
     def __init__(self, members: tuple[str, ...], settings: EtcdSettings, variable: str = "ETCD_PEERS") -> None:
         self._members = Members(members, settings, variable)
-        self._auth = basic_auth(settings.etcd_username, settings.password)
+        self._settings = settings
+        self._password = settings.password
+        self._clients: dict[str, etcd.Client] = {}
 
     def get(self, key: str) -> Node | None:
         return self.read(key).node
 
     def read(self, key: str) -> Reading:
-        answer, result = self._send(f"read {key}", "GET", key, allow=(NOT_FOUND,))
+        headers, result = self._send(f"read {key}", "GET", key, allow=(NOT_FOUND,))
         node = result.node.node() if isinstance(result, _Result) and not result.node.dir else None
-        return Reading(node, *_headers(answer))
+        return Reading(node, *_headers(headers))
 
     def children(self, key: str) -> dict[str, Node]:
         return self.read_children(key).nodes
 
     def read_children(self, key: str) -> Listing:
-        answer, result = self._send(f"list {key}", "GET", key, allow=(NOT_FOUND,))
+        headers, result = self._send(f"list {key}", "GET", key, allow=(NOT_FOUND,))
         found = result.node.nodes if isinstance(result, _Result) else ()
         nodes = {child.key.rpartition("/")[2]: child.node() for child in found if not child.dir}
-        return Listing(nodes, *_headers(answer))
+        return Listing(nodes, *_headers(headers))
 
     def put(self, key: str, value: str, ttl: int | None = None) -> int:
-        _, result = self._send(f"write {key}", "PUT", key, form=_form(value, ttl))
+        _, result = self._send(f"write {key}", "PUT", key, params=_params(value, ttl))
         assert isinstance(result, _Result)  # noqa: S101 - any error that isn't allowed has been raised
         return result.node.modifiedIndex
 
     def swap(self, key: str, value: str, ttl: int | None, index: int) -> int | None:
         condition = {"prevIndex": str(index)} if index else {"prevExist": "false"}
         lost = (NOT_FOUND, COMPARE_FAILED, EXISTS)
-        _, result = self._send(f"swap {key}", "PUT", key, form=_form(value, ttl) | condition, allow=lost, once=True)
+        _, result = self._send(f"swap {key}", "PUT", key, params=_params(value, ttl) | condition, allow=lost, once=True)
         return result.node.modifiedIndex if isinstance(result, _Result) else None
 
     def delete(self, key: str) -> None:
         self._send(f"delete {key}", "DELETE", key, allow=(NOT_FOUND,))
 
     def watch(self, key: str, index: int, timeout: float) -> Event | None:
-        query = f"?wait=true&waitIndex={index}"
+        params = {"wait": "true", "waitIndex": str(index)}
         try:
-            answer, result = self._send(f"watch {key}", "GET", key, query, allow=(CLEARED,), timeout=timeout)
+            headers, result = self._send(f"watch {key}", "GET", key, params=params, allow=(CLEARED,), timeout=timeout)
         except _TimedOut:
             return None
         if isinstance(result, _Error):
             raise Cleared(f"etcd can't watch {key} from {index} on: {result}")
-        return Event(result.node.node(), result.action in ("delete", "expire"), _headers(answer)[1])
+        return Event(result.node.node(), result.action in ("delete", "expire"), _headers(headers)[1])
 
     def _send(
         self,
         what: str,
         method: str,
         key: str,
-        query: str = "",
         *,
-        form: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
         allow: tuple[int, ...] = (),
         timeout: float | None = None,
         once: bool = False,
-    ) -> tuple[Answer, _Result | _Error]:
-        """The answer and what it says: a result, or an error whose code is in `allow`."""
-        headers = self._auth | ({"Content-Type": "application/x-www-form-urlencoded"} if form else {})
-        body = urlencode(form).encode() if form else None
-        path = quote(f"/v2/keys{key}") + query
+    ) -> tuple[Mapping[str, str], _Result | _Error]:
+        """The answer's headers and what it says: a result, or an error whose code is in `allow`."""
+        limits = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout or self._settings.etcd_timeout)
 
-        def request(member: Member) -> tuple[Answer, _Result | _Error]:
+        def request(member: Member) -> tuple[Mapping[str, str], _Result | _Error]:
+            client = self._client(member.url)
+            # a store without indexes to compare may be another etcd by now; whoever compares them looks at the id
+            client.expected_cluster_id = None
             try:
-                answer = member.send(method, path, headers=headers, body=body, timeout=timeout)
-            except MemberFailed as failed:
-                if timeout and isinstance(failed.__cause__, ReadTimeoutError):
-                    raise _TimedOut from None
-                raise
-            return answer, _result(answer, f"etcd at {member.url} refused to {what}", allow)
+                answer = client.api_execute(f"/v2/keys{quote(key)}", method, params=params, timeout=limits)
+            except etcd.EtcdWatchTimedOut:  # before its base class, which is a failure
+                raise _TimedOut from None
+            except etcd.EtcdException as error:
+                client.http.clear()
+                said = _error(error, f"etcd at {member.url} refused to {what}", allow)
+                index = str((error.payload or {}).get("index", 0))
+                return {"x-etcd-index": index, "x-etcd-cluster-id": client.expected_cluster_id or ""}, said
+            return answer.headers, _result(answer.status, answer.data)
 
         return self._members.ask(what, request, once=once)
+
+    def _client(self, url: str) -> etcd.Client:
+        # two threads may both make one; the first that is kept serves both
+        return self._clients.get(url) or self._clients.setdefault(url, _connect(url, self._settings, self._password))
+
+
+def _connect(url: str, settings: EtcdSettings, password: str) -> etcd.Client:
+    parts = urlsplit(url)
+    cert: str | tuple[str, str] | None = settings.etcd_cert_file or None
+    if settings.etcd_cert_file and settings.etcd_key_file:
+        cert = (settings.etcd_cert_file, settings.etcd_key_file)
+    client = etcd.Client(
+        host=f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname,
+        port=parts.port,
+        protocol=parts.scheme,
+        cert=cert,
+        ca_cert=settings.etcd_ca_file or None,
+        username=settings.etcd_username or None,
+        password=password or None,
+    )
+    # urllib3 sends PUT, GET and DELETE again, three times, unless it is told not to
+    client.http.clear()
+    client.http.connection_pool_kw |= {"retries": False, "maxsize": KEPT}
+    return client
 
 
 class _TimedOut(Exception):
     """Nothing happened in the time of a watch; the caller returns None."""
 
 
-def _result(answer: Answer, refused: str, allow: tuple[int, ...]) -> _Result | _Error:
-    kind: Any = _Result if answer.status in (200, 201) else _Error
+def _result(status: int, body: bytes) -> _Result:
     try:
-        result: _Result | _Error = msgspec.json.decode(answer.body, type=kind)
+        return msgspec.json.decode(body, type=_Result)
     except (msgspec.DecodeError, UnicodeError):
-        raise MemberFailed(f"answered {answer.status} with {answer.body[:200]!r}") from None
-    if isinstance(result, _Result) or result.errorCode in allow:
-        return result
-    if result.errorCode in REJECTIONS or answer.status in (401, 403):
-        raise Rejected(f"{refused}: {result}")
-    raise MemberFailed(str(result))
+        raise MemberFailed(f"answered {status} with {body[:200]!r}") from None
 
 
-def _headers(answer: Answer) -> tuple[int, str]:
+def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...]) -> _Error:
+    """The error that etcd answered, if its code is in `allow`; else Rejected or MemberFailed."""
+    payload: Mapping[str, Any] = error.payload or {}
+    said = _Error(str(payload.get("message", error)), int(payload.get("errorCode", 0)), str(payload.get("cause", "")))
+    if said.errorCode in allow:
+        return said
+    if said.errorCode in REJECTIONS or payload.get("status") in (401, 403):
+        raise Rejected(f"{refused}: {said}")
+    cause = getattr(error, "cause", None)
+    sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
+    raise MemberFailed(str(cause or said), sent=sent)
+
+
+def _headers(headers: Mapping[str, str]) -> tuple[int, str]:
     """The index and cluster id that the answer carries."""
-    return int(answer.headers.get("x-etcd-index", "0")), answer.headers.get("x-etcd-cluster-id", "")
+    return int(headers.get("x-etcd-index", "0")), headers.get("x-etcd-cluster-id", "")
 
 
-def _form(value: str, ttl: int | None) -> dict[str, str]:
+def _params(value: str, ttl: int | None) -> dict[str, str]:
     return {"value": value} | ({} if ttl is None else {"ttl": str(ttl)})
