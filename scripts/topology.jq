@@ -37,6 +37,12 @@ def ip: if ipv4 then "v4 " + . elif contains("%") then null
         elif .[0:6] == [0, 0, 0, 0, 0, 65535] then "v4 " + ([(.[6, 7] | ((. / 256 | floor), . % 256))] | map(tostring) | join("."))
         else "v6 " + (map(tostring) | join(":")) end end;
 
+# whether an address, as ip gives it, can be one host's: not any address, not multicast, not broadcast
+def names_one_host: .[3:] as $address
+    | if startswith("v4 ") then ($address | split(".")[0] | tonumber) as $first
+        | $address != "0.0.0.0" and $address != "255.255.255.255" and ($first < 224 or $first > 239)
+      else ($address | split(":") | map(tonumber)) as $groups | any($groups[]; . != 0) and $groups[0] < 65280 end;
+
 # registrator's labels hold colons and underscores, so more is possible than in host names
 def dns_label: explode | length >= 1 and length <= 63
     and all(. > 32 and . < 127) and all(. as $code | "/\\\"'@?#[]%*" | explode | index($code) | not);
@@ -55,7 +61,8 @@ def address_problem($field):
     elif .port != null and ((.port | type) != "number" or (.port | floor) != .port or .port < 1 or .port > 65535) then
         "\($field).port is not a number from 1 to 65535: \(.port | tojson | .[0:100])"
     elif .address | scope != "" then "\($field).address \(.address): a scope is valid on one machine only"
-    elif .address | ip then empty
+    elif .address | ip then
+        if .address | ip | names_one_host then empty else "\($field).address \(.address) is not the address of one host" end
     elif .address | name | not then "\($field).address \(.address | tojson) is neither an IP address nor a DNS name"
     elif .address | contains(".") and (split(".")[-1] | contains(":")) then
         "\($field).address \(.address | tojson) holds a port; give it as `port`"

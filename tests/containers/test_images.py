@@ -20,7 +20,7 @@ FOLDERS = {
     "dnsd": "dnsd",
     "topology-observer": "topology_observer",
     "registrar": "registrar",
-    "redis-counter": "redis-counter",
+    "redis-counter": "redis_counter",
 }
 """Of the images with Python: the folder of their own code."""
 IMAGES = (*FOLDERS, "node")

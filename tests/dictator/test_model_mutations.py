@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 
 import pytest
 
@@ -23,7 +23,7 @@ from dictator.steps import Drain, Fence, Intend, Park, Promote, Step
 from dictator.takeover import SET_NAME
 from safe_redis.errors import TopologyError
 from tests.dictator import model_runtime
-from tests.dictator.model_accidents import deaths, flush
+from tests.dictator.model_accidents import deaths, flush, stalls
 from tests.dictator.model_cluster import Cluster
 from tests.dictator.model_runtime import ModelConnection, Runtime
 from tests.dictator.model_search import Actor, Found, explore
@@ -64,12 +64,13 @@ Patch = pytest.MonkeyPatch
 
 
 def from_every_start(planner: Plans = plan) -> None:
-    """Applies and deaths from the starts; raises Lost."""
+    """Applies, deaths and stalls from the starts; raises Lost."""
     for state, master in product((fresh, running, lagging, alone, *RECORDED), ALL):
         cluster = Cluster()
         state(cluster)
         finish(cluster.copy(), master, planner=planner)
-        for left, then in product(deaths(cluster, master, planner=planner), ALL):
+        accidents = chain(deaths(cluster, master, planner=planner), stalls(cluster, master, planner=planner))
+        for left, then in product(accidents, ALL):
             finish(left, then, planner=planner)
 
 

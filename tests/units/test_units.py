@@ -92,7 +92,7 @@ def test_redis_is_published_on_the_private_address_only(cluster: Cluster) -> Non
 def test_master_moves_under_a_counter_without_loss(cluster: Cluster) -> None:
     host = cluster.hosts[0]
     counter = ("docker", "run", "--rm", "--dns", host.address, "--env", "COUNTER_COUNT=3000", "--env")
-    host.run("systemd-run", "--unit=counter", *counter, "COUNTER_INTERVAL=1", "safe-redis/redis-counter")
+    host.run("systemd-run", "--unit=counter", *counter, "COUNTER_INTERVAL=1", f"safe-redis/redis-counter:{__version__}")
     for master in ("core-02", "core-01", "core-02"):
         cluster.define(master=master)
         cluster.settle()
