@@ -63,17 +63,12 @@ def converge(
     planned before may have been overtaken by what another one had on the way.
     """
 
-    def observe_and_plan() -> tuple[ClusterState, Plan]:
-        state = _observe(look, receipt)
-        return state, planner.plan(state, runtime.clock(), force=force)
+    def make_plan(state: ClusterState) -> Plan:
+        return planner.plan(state, runtime.clock(), force=force)
 
     acting = False
     for _ in range(ROUNDS):
-        try:
-            state, made = observe_and_plan()
-        except Refused:
-            # instances are not observed in one moment: a switch that is under way may look like a lost disk
-            state, made = observe_and_plan()
+        state, made = _observe_and_plan(look, receipt, make_plan)
         _note_plan(receipt, made)
         if not made.steps:
             return
@@ -83,6 +78,18 @@ def converge(
         elif Executor(runtime, settings, receipt).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
+
+
+def _observe_and_plan(
+    look: Callable[[], ClusterState], receipt: Receipt, make_plan: Callable[[ClusterState], Plan]
+) -> tuple[ClusterState, Plan]:
+    state = _observe(look, receipt)
+    try:
+        return state, make_plan(state)
+    except Refused:
+        # instances are not observed in one moment: a switch that is under way may look like a lost disk
+        state = _observe(look, receipt)
+        return state, make_plan(state)
 
 
 def _observe(look: Callable[[], ClusterState], receipt: Receipt) -> ClusterState:

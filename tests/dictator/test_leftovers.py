@@ -11,6 +11,7 @@ from dictator.lineage import KEY
 from safe_redis.errors import LostHolder, Refused, Unavailable
 from tests.dictator.group import Group, fill
 from tests.dictator.harness import PERSISTENT
+from tests.dictator.sweep import FLAVOURS
 
 MIN = "min-replicas-to-write"
 
@@ -54,7 +55,7 @@ def test_keeps_the_operators_own_min_replicas_through_every_switch(group: Group)
     assert [minimum(group, name) for name in "abc"] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_switches_a_master_that_wants_all_its_slaves_in_time(group: Group, flavour: str) -> None:
     """Moved under the target, as usual, they would leave the source without a slave, and so without writes."""
     group.add("a", "b", "c", flavour=flavour, config=PERSISTENT | {MIN: "2", "min-replicas-max-lag": "10"})
@@ -135,7 +136,7 @@ def test_does_not_free_a_parked_master_while_the_one_that_may_have_been_promoted
     trio.is_led_by("a", "b", "c")
 
 
-@pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_does_not_wait_for_a_pause_that_a_dead_dictator_has_left(group: Group, flavour: str) -> None:
     group.add("a", "b", "c", flavour=flavour)
     fill(group["a"])

@@ -17,6 +17,7 @@ from safe_redis.errors import Interrupted, Refused
 from sandbox.process import wait_until
 from tests.dictator.group import Group, fill
 from tests.dictator.proxy import Gate
+from tests.dictator.sweep import FLAVOURS
 
 # longer than a restart takes: else the dictator asks the old master once more because so much time has passed
 PAUSE = 30.0
@@ -135,7 +136,7 @@ def test_does_not_overwrite_what_an_empty_master_took_after_it_was_observed(prox
     proxied.is_led_by("a", "b")
 
 
-@pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_does_not_overwrite_what_an_old_master_took_after_an_orderly_restart(group: Group, flavour: str) -> None:
     """It was stopped in good order, so that it may still know the place at which the others' history left its own."""
     group.add("a", "b", "c", flavour=flavour, config={"save": "3600 1"})

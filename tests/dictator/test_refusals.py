@@ -10,6 +10,7 @@ import redis
 from safe_redis.errors import Refused, Unavailable
 from sandbox.process import wait_until
 from tests.dictator.group import PATIENCE, Group
+from tests.dictator.sweep import FLAVOURS
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def test_refuses_while_a_failover_is_under_way(trio: Group) -> None:
     trio.is_led_by("c", "a", "b")
 
 
-@pytest.mark.parametrize("flavour", ["redis-7.0", "redis-6.2", "valkey-8.0"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
 def test_waits_for_a_master_that_is_loading_and_leaves_out_a_slave_that_is(group: Group, flavour: str) -> None:
     group.add("a", "b", "c", flavour=flavour)
     for number in range(200):  # so large that it looks after clients once a second while it loads
