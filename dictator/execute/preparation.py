@@ -18,6 +18,7 @@ from dictator.execute.commands import (
 )
 from dictator.execute.completion import wait_until_linked
 from dictator.execute.recording import write
+from dictator.execute.rights import wait_until_close
 from dictator.execute.run import Figures, Run, Stale
 from dictator.execute.waits import (
     poll,
@@ -36,9 +37,6 @@ from dictator.steps import Intend, Lift, Park, Prepare, Reparent, WriteRecord
 from safe_redis.errors import NotCaughtUp, Unavailable
 
 log = logging.getLogger(__name__)
-
-# writes are paused only when the target is less than this behind, in bytes: a few milliseconds of a network's time
-MAX_LAG = 64 << 10
 
 
 def park(run: Run, step: Park) -> Figures:
@@ -170,7 +168,7 @@ def _reattach(run: Run, slaves: Sequence[Instance], target: Instance, source: In
 def intend(run: Run, step: Intend) -> Figures:
     """Records the handover at the source, and waits until the target has that record: so the stream flows, too."""
     source, target = step.source, step.target
-    _wait_until_close(run, source, target)
+    wait_until_close(run, source, target)
     written = write(run, source, step.record)
     limit = run.sync_timeout
     # a link that says "up" may be dead: only what arrives proves that it carries
@@ -179,19 +177,3 @@ def intend(run: Run, step: Intend) -> Figures:
     if text != encode(step.record):
         raise Stale(f"{target} does not have the record of {source}: it was overwritten or deleted at once")
     return {"offset": offset, "epoch": step.record.epoch}
-
-
-def _wait_until_close(run: Run, source: Instance, target: Instance) -> None:
-    behind = 0
-
-    def close() -> bool | None:
-        nonlocal behind
-        have = read_replication(run.runtime, target).history.offset
-        behind = read_replication(run.runtime, source).history.offset - have
-        return behind < MAX_LAG or None
-
-    limit = run.sync_timeout
-    if poll(run.runtime, limit, close) is None:
-        raise NotCaughtUp(
-            f"{target} is {behind} bytes behind {source}, waiting for less than {MAX_LAG}, gave up after {limit:g} s"
-        )

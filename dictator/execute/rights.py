@@ -12,7 +12,7 @@ from dictator.execute.commands import (
     set_record_when_full,
 )
 from dictator.execute.run import Figures, Run
-from dictator.execute.waits import poll
+from dictator.execute.waits import poll, read_replication
 from dictator.info import Memory, Persistence, memory, persistence
 from dictator.instance import Instance
 from dictator.lineage import KEY, Member, Record
@@ -37,6 +37,8 @@ REHEARSAL: tuple[Command, ...] = (
     ("DISCARD",),
 )
 MEMORY: Command = ("INFO", "memory")
+# writes are paused only when the target is less than this behind, in bytes: a few milliseconds of a network's time
+MAX_LAG = 64 << 10
 
 
 def check_rights(run: Run, step: CheckRights) -> Figures:
@@ -80,11 +82,30 @@ def _name(command: Command) -> str:
     return " ".join(map(str, command[:2] if command[0] in ("CONFIG", "CLIENT") else command[:1]))
 
 
+def wait_until_close(run: Run, source: Instance, target: Instance) -> None:
+    """Waits until the target is less than MAX_LAG behind, while the source goes on taking writes."""
+    behind = 0
+
+    def close() -> bool | None:
+        nonlocal behind
+        have = read_replication(run.runtime, target).history.offset
+        behind = read_replication(run.runtime, source).history.offset - have
+        return behind < MAX_LAG or None
+
+    limit = run.sync_timeout
+    if poll(run.runtime, limit, close) is None:
+        raise NotCaughtUp(
+            f"{target} is {behind} bytes behind {source}, waiting for less than {MAX_LAG}, gave up after {limit:g} s"
+        )
+
+
 def verify(run: Run, step: Verify) -> Figures:
     """Makes sure that the target would keep what it is given, while writes still go on at the source."""
     for instance in (step.source, step.target):
         (rewrite,) = run.runtime.link(instance).send(REWRITE)
         run.saved(instance, rewrite, forced=step.forced)
+    # what is still on its way to the target takes memory, too
+    wait_until_close(run, step.source, step.target)
     _check_memory(run, step)
     return _wait_until_durable(run, step.target)
 

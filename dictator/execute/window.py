@@ -180,10 +180,11 @@ class Window:
         try:
             self._check_fence(source)
             link = run.runtime.link(source)
-            # clients that waited are refused by now, and told by ROLE where to go. They must not wait for the disk too:
-            # a source that restarts before it has saved this comes back fenced
-            check_replies(source, link.send(replicaof(step.target.address), UNPAUSE))
-            (rewrite,) = link.send(REWRITE)
+            # first, and by itself: clients that wait must not wait for the disk too. The fence still refuses them
+            check_replies(source, link.send(UNPAUSE))
+            # at once, also on disk: it would come back parked with the new master's record, as if it had been one since
+            replies = link.send(*transaction(replicaof(step.target.address), REWRITE))
+            (_, rewrite), _ = check_transaction(source, replies, 2, tolerate=(1,))
             run.warn_unsaved(source, rewrite)
             if run.settings.disconnect_clients:
                 check_replies(source, link.send(DISCONNECT))
