@@ -174,7 +174,6 @@ class Dictator:
         master, slaves, left_out = self._resolve(topology)
         _note(receipt, "resolve", f"resolve {len(topology.instances)} names", started)
         with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
-            runtime.deadline = runtime.now() + self._settings.apply_timeout
             converge(
                 runtime,
                 self._settings,

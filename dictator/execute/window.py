@@ -182,7 +182,8 @@ class Window:
             link = run.runtime.link(source)
             # first, and by itself: clients that wait must not wait for the disk too. The fence still refuses them
             check_replies(source, link.send(UNPAUSE))
-            # at once, also on disk: it would come back parked with the new master's record, as if it had been one since
+            # role and disk in one transaction: a restart in between would leave it parked with the new master's record,
+            # which a later run could not tell from an instance that took writes of its own
             replies = link.send(*transaction(replicaof(step.target.address), REWRITE))
             (_, rewrite), _ = check_transaction(source, replies, 2, tolerate=(1,))
             run.warn_unsaved(source, rewrite)
