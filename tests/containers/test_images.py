@@ -24,6 +24,11 @@ FOLDERS = {
 }
 """Of the images with Python: the folder of their own code."""
 IMAGES = (*FOLDERS, "node")
+DOCKERFILES = {
+    **{image: ROOT / folder / "Dockerfile" for image, folder in FOLDERS.items()},
+    "redis-counter": ROOT / "redis-counter" / "Dockerfile",
+    "node": ROOT / "node" / "Dockerfile",
+}
 
 
 def run(image: str, *argv: str, options: tuple[str, ...] = ()) -> str:
@@ -84,7 +89,7 @@ def test_is_set_up_as_an_image_should_be(images: None, image: str) -> None:
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_needs_nothing_that_the_classic_builder_does_not_know(image: str) -> None:
-    text = (ROOT / FOLDERS.get(image, image) / "Dockerfile").read_text()
+    text = DOCKERFILES[image].read_text()
     assert not re.search(r"^# syntax=|--mount|--chmod|--link|--exclude|<<", text, re.MULTILINE)
 
 
