@@ -12,6 +12,7 @@ from dictator.reporting import attach
 from dictator.settings import Settings
 from safe_redis.errors import DocumentError
 from safe_redis.logs import configure
+from safe_redis.repeats import is_repeat
 from safe_redis.settings import read
 from safe_redis.topology import Topology
 from safe_redis.version import Admitted, from_headers
@@ -38,10 +39,10 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
         force, dry_run = _flag("force"), _flag("dry_run")
         if dry_run:
             return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
-        version = from_headers(request.headers.get)
+        version, repeat = from_headers(request.headers.get), is_repeat(request.headers.get)
         receipt = journal.record(
             topology,
-            lambda: dictator.apply(topology, force=force, admit=lambda: admitted.admit(version)),
+            lambda: dictator.apply(topology, force=force, repeat=repeat, admit=lambda: admitted.admit(version)),
             force=force,
         )
         status = 202 if receipt.open else 200
@@ -51,7 +52,7 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
         lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
         return text(f"OK{still_open}{lost}", status)
 
-    app = document_app("dictator", "/master", put, settings)
+    app = document_app("dictator", "/master", put, settings, dictator.repeats)
     attach(app, dictator, journal)
 
     @app.get("/master")

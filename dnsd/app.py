@@ -10,6 +10,7 @@ from dnsd.publisher import Publisher
 from dnsd.settings import read
 from safe_redis import logs, web
 from safe_redis.metrics import blueprint
+from safe_redis.repeats import is_repeat
 from safe_redis.topology import Topology
 from safe_redis.version import from_headers
 
@@ -22,12 +23,12 @@ def create() -> Flask:
     threading.Thread(target=publisher.keep_fresh, name="refresher", daemon=True).start()
 
     def put(topology: Topology) -> Response:
-        left_out = publisher.publish(topology, from_headers(request.headers.get))
+        left_out = publisher.publish(topology, from_headers(request.headers.get), repeat=is_repeat(request.headers.get))
         if left_out:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")
 
-    app = web.document_app("dnsd", "/dns", put, settings)
+    app = web.document_app("dnsd", "/dns", put, settings, publisher.repeats)
     app.register_blueprint(blueprint(metrics.REGISTRY, publisher.check))
     metrics.watch_records(publisher.count_records)
 

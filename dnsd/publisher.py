@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from logging import DEBUG, INFO, WARNING
+from logging import INFO, WARNING
 from typing import TypeVar
 
 from dnsd import metrics, records
@@ -20,6 +20,7 @@ from dnsd.zone import Superseded, Zone
 from safe_redis.errors import NoRecord, Rejected, TopologyError
 from safe_redis.etcd import Store
 from safe_redis.fairlock import FairLock
+from safe_redis.repeats import OUTCOME, Repeats
 from safe_redis.topology import Topology
 from safe_redis.version import Version
 
@@ -50,13 +51,15 @@ class Publisher:
         self._due: dict[str, float] = {}
         self._adopted = False
         self._lock = FairLock(settings.turn_timeout)
+        self.repeats = Repeats(log)
 
-    def publish(self, topology: Topology, version: Version | None = None) -> tuple[str, ...]:
+    def publish(self, topology: Topology, version: Version | None = None, *, repeat: bool = False) -> tuple[str, ...]:
         """Replaces what is published; the slaves left out, each with the reason.
 
         DocumentError for clashing names, Outdated for an older version than what is published;
         NoRecord where the master can't be published, StoreError where etcd fails, Superseded where
         another dnsd has published meanwhile: then what was published goes on being refreshed.
+        A `repeat` is logged only if it ends otherwise than the last one.
         """
         desired = records.desired(topology, self._domain)
         with self._lock.turn():
@@ -71,12 +74,12 @@ class Publisher:
             except Superseded:
                 self._follow()
                 raise
-        # the observer repeats a PUT once in a while
-        changed = before is None or before.records != values
+        if not repeat or before is None or before.records != values:
+            self.repeats.forget()
         slaves = sum(key.startswith(self._slaves_key) for key in values)
-        log.log(INFO if changed else DEBUG, "published %s as master, %d slaves", topology.master, slaves)
+        self.repeats.log(INFO, OUTCOME, f"published {topology.master} as master, {slaves} slaves", again=False)
         for reason in left_out:
-            log.log(WARNING if changed else DEBUG, "left out %s", reason)
+            self.repeats.log(WARNING, reason, f"left out {reason}")
         return left_out
 
     def _write_all(self, values: dict[str, str]) -> None:

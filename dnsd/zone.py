@@ -9,7 +9,7 @@ import logging
 from dnsd.ledger import Ledger
 from dnsd.records import NO_SERVICE
 from safe_redis.errors import Rejected, Unavailable
-from safe_redis.etcd import Store
+from safe_redis.etcd import Node, Store
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Zone:
         The index is learnt first and the publication confirmed afterwards: whoever has published
         since then writes the record, too, and this write fails.
         """
+        known = key in self._indexes
         if self._rewrite(key, value):
             return
         for _ in range(ATTEMPTS):
@@ -49,11 +50,13 @@ class Zone:
             if not self._ledger.confirm():
                 raise Superseded(f"another dnsd has published before {key} was written")
             if self._swap(key, value, index):
+                _tell_healed(key, value, node, known=known)
                 return
         raise _rejected(key)
 
     def write_slave(self, key: str, value: str) -> None:
         """Writes a slave's record."""
+        known = key in self._indexes
         if self._rewrite(key, value):
             return
         for _ in range(ATTEMPTS):
@@ -61,6 +64,7 @@ class Zone:
             if self._ledger.outrun():
                 raise Superseded(f"another dnsd has published before {key} was written")
             if self._swap(key, value, node.index if node else 0):
+                _tell_healed(key, value, node, known=known)
                 return
         raise _rejected(key)
 
@@ -82,6 +86,14 @@ class Zone:
         self._indexes[key] = written
         log.debug("wrote %s: %s", key, value)
         return True
+
+
+def _tell_healed(key: str, value: str, node: Node | None, *, known: bool) -> None:
+    """Log where a record of ours was gone, or another one. A second dnsd that writes the same is no news."""
+    if known and node is None:
+        log.warning("wrote %s anew: it had expired, or was removed", key)
+    elif known and node is not None and node.value not in (value, NO_SERVICE):
+        log.warning("wrote %s anew: somebody had written %r", key, node.value[:200])
 
 
 def _rejected(key: str) -> Rejected:

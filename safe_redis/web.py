@@ -7,6 +7,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from hmac import compare_digest
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from safe_redis.errors import DocumentError, SettingsError, TopologyError, Unauthorized, Unavailable
 from safe_redis.logs import LogSettings
+from safe_redis.repeats import OUTCOME, Repeats, is_repeat
 from safe_redis.settings import secret
 from safe_redis.tls import check_server_files
 from safe_redis.topology import MAX_BYTES, Topology, parse
@@ -63,9 +65,16 @@ def text(body: str, status: int = 200) -> Response:
 
 
 def document_app(
-    name: str, path: str, put: Callable[[Topology], Response], settings: WebSettings | None = None
+    name: str,
+    path: str,
+    put: Callable[[Topology], Response],
+    settings: WebSettings | None = None,
+    repeats: Repeats | None = None,
 ) -> Flask:
-    """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives."""
+    """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives.
+
+    `repeats` keeps failures that go on from being logged each time.
+    """
     app = Flask(name, static_folder=None)
     # a body that is sent in chunks is cut off at this length without a word: one more byte tells
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES + 1
@@ -80,7 +89,7 @@ def document_app(
     def _healthz() -> Response:
         return text("OK")
 
-    app.register_error_handler(TopologyError, _failed)
+    app.register_error_handler(TopologyError, partial(_failed, repeats or Repeats(log)))
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
     return app
@@ -121,10 +130,13 @@ def _nothing() -> None:
     """There is no server that wants to know."""
 
 
-def _failed(error: TopologyError) -> Response:
+def _failed(repeats: Repeats, error: TopologyError) -> Response:
     line = f"{type(error).__name__}: {error}"
     level = logging.ERROR if error.status == 500 else logging.WARNING
-    log.log(level, "answered %d: %s", error.status, line)
+    # whoever has no token can't keep anything out of the log
+    if isinstance(error, Unauthorized) or not is_repeat(request.headers.get):
+        repeats.forget()
+    repeats.log(level, OUTCOME, f"answered {error.status}: {line}")
     if isinstance(error, Unauthorized):
         _drain()  # it was refused before its body was read
     answer = text(line, error.status)

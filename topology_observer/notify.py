@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from safe_redis.errors import DocumentError, Outdated, Unavailable
+from safe_redis.repeats import HEADER
 from safe_redis.srv import Endpoint, Resolver
 from safe_redis.topology import is_ip
 from safe_redis.version import Version, from_headers
@@ -49,11 +50,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A document to PUT, its version, and whether to force it."""
+    """A document to PUT, its version, whether to force it, and whether nobody asked for this PUT."""
 
     document: bytes
     version: Version
     force: bool
+    repeat: bool
 
 
 class Notifier:
@@ -146,7 +148,8 @@ class Notifier:
         return Answer(response.status, lines[0] if lines else response.reason, _newest(response), at)
 
     def _headers(self, receiver: Receiver, request: Request) -> dict[str, str]:
-        return self._identity(receiver) | request.version.headers
+        marks = {HEADER: "1"} if request.repeat else {}
+        return self._identity(receiver) | request.version.headers | marks
 
     def _identity(self, receiver: Receiver) -> dict[str, str]:
         headers = {"Host": receiver.authority, "Content-Type": "application/json", "Accept": "text/plain"}

@@ -15,6 +15,7 @@ from random import uniform
 
 from safe_redis.errors import TopologyError
 from safe_redis.etcd import Node, Reading, Store
+from safe_redis.repeats import Repeats
 from safe_redis.srv import Endpoint
 from safe_redis.version import Version
 from topology_observer import metrics
@@ -22,7 +23,6 @@ from topology_observer.epoch import Epoch
 from topology_observer.force import PendingForce
 from topology_observer.notify import Answer, Notifier, NotSent, Request
 from topology_observer.pause import PauseKey
-from topology_observer.repeats import Repeats
 from topology_observer.settings import Receiver, Settings
 from topology_observer.status import Reporter
 from topology_observer.watch import FORCE, Mailbox, Trigger
@@ -68,7 +68,7 @@ class Worker:
         self._reporter = Reporter(store, settings.status_key)
         self._pause = PauseKey(store, settings.paused_key)
         self._epoch = Epoch(store, settings.epoch_key)
-        self._repeats = Repeats()
+        self._repeats = Repeats(logging.getLogger("topology_observer"))
         self._force = PendingForce()
         # etcd's index of the document that the last run worked on
         self._document = 0
@@ -87,7 +87,7 @@ class Worker:
                 trigger, pauses = newer, self._pauses()
                 outcome = self._run(trigger) or outcome
             elif trigger:
-                outcome = self._run(trigger, resync=outcome.settled) or outcome
+                outcome = self._run(trigger, repeat=True, resync=outcome.settled) or outcome
 
     def _take(self, timeout: float | None) -> Trigger | None:
         trigger = self._mailbox.take(timeout)
@@ -108,16 +108,16 @@ class Worker:
             yield uniform(pause / 2, pause)  # noqa: S311 - guards nothing
             pause = min(2 * pause, self._settings.retry_max)
 
-    def _run(self, trigger: Trigger, *, resync: bool = False) -> Outcome | None:
+    def _run(self, trigger: Trigger, *, repeat: bool = False, resync: bool = False) -> Outcome | None:
         """One run and its report; None where a resync has found a topology that waits for its trigger."""
         self._reporter.begin(trigger)
-        outcome = self._attempt(trigger, resync=resync)
+        outcome = self._attempt(trigger, repeat=repeat, resync=resync)
         if outcome is not None:
             self._reporter.end(outcome.name.lower())
         self._ended()
         return outcome
 
-    def _attempt(self, trigger: Trigger, *, resync: bool) -> Outcome | None:
+    def _attempt(self, trigger: Trigger, *, repeat: bool, resync: bool) -> Outcome | None:
         """From reading the topology to the retrigger. Logs what goes wrong."""
         try:
             # looked up while etcd is asked for the topology, and the later ones while the first receiver works
@@ -133,7 +133,7 @@ class Worker:
             if resync and reading.node.index != self._document:
                 self._repeats.log(INFO, "run", "found a newer topology, which waits for its trigger", again=False)
                 return None
-            outcome = self._notify_all(self._request(reading.node, reading, epoch), places)
+            outcome = self._notify_all(self._request(reading.node, reading, epoch, repeat=repeat), places)
             if outcome in (Outcome.APPLIED, Outcome.OPEN):
                 self._retrigger(trigger, outcome)
         except TopologyError as error:
@@ -165,11 +165,11 @@ class Worker:
         self._force.drop("the observer is paused")
         return Outcome.PAUSED
 
-    def _request(self, document: Node, reading: Reading, epoch: str) -> Request:
+    def _request(self, document: Node, reading: Reading, epoch: str, *, repeat: bool) -> Request:
         self._document = document.index
         self._reporter.read(document)
         force = self._force.applies(document, reading, epoch)
-        return Request(document.value.encode(), Version(epoch, document.index), force)
+        return Request(document.value.encode(), Version(epoch, document.index), force, repeat and not force)
 
     def _notify_all(self, request: Request, places: list[Future[tuple[Endpoint, ...]]]) -> Outcome:
         outcome = Outcome.APPLIED

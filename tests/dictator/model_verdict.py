@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from dictator.apply import Planner, converge
 from dictator.instance import Instance
 from dictator.lineage import Claim
+from dictator.narration import Narration
 from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
@@ -18,6 +20,8 @@ from tests.dictator.model import Entry
 from tests.dictator.model_cluster import Cluster
 from tests.dictator.model_runtime import Runtime
 from tests.dictator.states import ALL, State, fresh
+
+log = logging.getLogger(__name__)
 
 Plans = Callable[..., Plan]
 # a wait for what never comes takes some twenty looks
@@ -42,6 +46,7 @@ def apply(runtime: Runtime, master: str, *, planner: Plans = plan, force: bool =
         lambda: observe(runtime, wanted, slaves),
         receipt,
         Planner(SETTINGS.cluster, numbered(runtime.name, planner)),
+        narration=Narration(log),
         force=force,
     )
     if runtime.cluster.published is not None:
