@@ -69,10 +69,19 @@ class Cluster:
         self._env = environment(TEST_NETWORK=network, **settings)
         self._prefix = network
 
+    @property
+    def command(self) -> str:
+        """How every docker compose command of this project begins."""
+        return f"docker compose -f docker-compose.test.yml -p {self.project}"
+
     def compose(self, *arguments: str, timeout: float = 120, text: str = "") -> str:
         """What a docker compose command prints."""
-        argv = ["docker", "compose", "-f", "docker-compose.test.yml", "-p", self.project, *arguments]
-        return command(argv, timeout=timeout, env=self._env, text=text)
+        return command([*self.command.split(), *arguments], timeout=timeout, env=self._env, text=text)
+
+    def script(self, script: str, *arguments: str, timeout: float = 300, **env: str) -> str:
+        """What an operator's script prints, run beside the containers."""
+        places = {"ETCD_URL": f"http://{self.address('etcd')}:4001", "DNS_SERVER": self.address("skydns")}
+        return command(["sh", f"scripts/{script}", *arguments], timeout=timeout, env=self._env | places | env)
 
     def __enter__(self) -> Self:
         try:
@@ -109,6 +118,10 @@ class Cluster:
     def start(self, service: str) -> None:
         """A container that has ended, as it was."""
         docker("start", self.container(service))
+
+    def identity(self, service: str) -> str:
+        """The id of its container, which is another one when the container was made anew."""
+        return str(inspect(self.container(service))["Id"])
 
     def address(self, service: str) -> str:
         """Its IP address in the network; nothing while it has none."""
@@ -211,8 +224,7 @@ class Cluster:
             "COUNTER_INTERVAL=1",
         )
         name = f"{self.project}-{key}"
-        argv = ["docker", "compose", "-f", "docker-compose.test.yml", "-p", self.project]
-        argv += ["run", "--rm", "--no-deps", "-T", "--name", name]
+        argv = [*self.command.split(), "run", "--rm", "--no-deps", "-T", "--name", name]
         argv += [word for setting in settings for word in ("-e", setting)]
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(

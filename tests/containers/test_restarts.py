@@ -77,3 +77,15 @@ def test_a_service_killed_amid_changes_of_master_costs_nothing(cluster: Cluster,
     assert counted.status == 0
     cluster.declare("core-02")
     cluster.wait_converged("core-02")
+
+
+def test_every_node_is_made_anew_under_a_counter_by_composes_example(cluster: Cluster) -> None:
+    # the example of rolling-restart.sh --help, with the file and the project of these tests
+    restart = f"{cluster.command} up --detach --no-deps --force-recreate {{host}}"
+    before = {node: cluster.identity(node) for node in NODES}
+    with cluster.counter("rolling-restart", count=60_000) as counter:
+        output = cluster.script("rolling-restart.sh", "--back", RESTART=restart)
+        counted = counter.wait()
+    assert counted.lossless, counted.output
+    assert all(cluster.identity(node) != before[node] for node in NODES), output
+    cluster.wait_converged("core-01")
