@@ -19,6 +19,8 @@ REQUEST_TIMEOUT = 10.0
 REGISTRY = CollectorRegistry()
 RUNS = Counter("safe_redis_runs", "Runs by state.", ["state"], registry=REGISTRY)
 LAST_APPLIED = Gauge("safe_redis_last_applied_timestamp_seconds", "When a run was last applied.", registry=REGISTRY)
+for _state in ("applied", "open", "refused", "failed", "undefined", "paused"):
+    RUNS.labels(_state)  # from 0, so that the first one is an increase
 RETRIES = Counter("safe_redis_run_retries", "Runs that repeated one that wasn't done.", registry=REGISTRY)
 EVENTS = Counter("safe_redis_watch_triggers", "Triggers seen.", registry=REGISTRY)
 WATCH_FAILURES = Counter("safe_redis_watch_failures", "Requests to etcd that failed.", registry=REGISTRY)
