@@ -65,6 +65,11 @@ class Host:
     def __repr__(self) -> str:
         return f"<Host {self.name}>"
 
+    @property
+    def shell(self) -> str:
+        """The command that runs another one there, as ssh would on a real host."""
+        return f"docker exec {self._id}"
+
     def boot(self) -> None:
         """Start it, and wait until its systemd and its Docker answer."""
         self._id = docker(

@@ -89,15 +89,35 @@ def test_redis_is_published_on_the_private_address_only(cluster: Cluster) -> Non
         assert endpoint(host).startswith(f"{host.address}:")
 
 
+def start_counter(host: Host, unit: str, count: int) -> None:
+    settings = ("--dns", host.address, "--env", f"COUNTER_COUNT={count}", "--env", "COUNTER_INTERVAL=1")
+    argv = ("docker", "run", "--rm", *settings, f"safe-redis/redis-counter:{__version__}")
+    host.run("systemd-run", f"--unit={unit}", *argv)
+
+
+def wait_lossless(host: Host, unit: str) -> None:
+    """Wait until the counter has ended, and lost nothing."""
+    wait_until(lambda: "err'd" in host.journal(unit), "the counter has ended", 120, 0.2)
+    assert re.search(r"ack'd: \d+ \(0 missing\) err'd: \d+ \(0 phantom\)", host.journal(unit))
+
+
 def test_master_moves_under_a_counter_without_loss(cluster: Cluster) -> None:
     host = cluster.hosts[0]
-    counter = ("docker", "run", "--rm", "--dns", host.address, "--env", "COUNTER_COUNT=3000", "--env")
-    host.run("systemd-run", "--unit=counter", *counter, "COUNTER_INTERVAL=1", f"safe-redis/redis-counter:{__version__}")
+    start_counter(host, "counter", 3000)
     for master in ("core-02", "core-01", "core-02"):
         cluster.define(master=master)
         cluster.settle()
-    wait_until(lambda: "err'd" in host.journal("counter"), "the counter has ended", 60, 0.2)
-    assert re.search(r"ack'd: \d+ \(0 missing\) err'd: \d+ \(0 phantom\)", host.journal("counter"))
+    wait_lossless(host, "counter")
+
+
+def test_every_node_is_restarted_by_systemd_under_a_counter_without_loss(cluster: Cluster) -> None:
+    before = [host.running("redis-1-node") for host in cluster.hosts]
+    start_counter(cluster.hosts[0], "rolling-counter", 20_000)
+    assert "2 nodes restarted, core-01.redis-1.docker is master" in cluster.restart_all()
+    after = [host.running("redis-1-node") for host in cluster.hosts]
+    assert not set(before) & set(after)
+    cluster.settle()
+    wait_lossless(cluster.hosts[0], "rolling-counter")
 
 
 @pytest.mark.parametrize("master", [True, False], ids=["master", "slave"])
