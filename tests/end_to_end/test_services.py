@@ -1,5 +1,6 @@
 """Each part of a running cluster is killed and restarted; the system does the rest."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from sandbox.cluster import Cluster
 from sandbox.process import Process, wait_until
-from tests.end_to_end.healing import LINE, wait_healed
+from tests.end_to_end.healing import LINE, wait_healed, wait_logged
 
 # Healing may take a minute on a busy machine, and some tests wait for it twice.
 pytestmark = pytest.mark.timeout(300)
@@ -64,3 +65,16 @@ def test_the_counter_loses_nothing_while_the_scripts_move_the_master(applied: Cl
     assert match, output
     assert (match[2], match[4]) == ("0", "0")
     assert mess.log.read_text().count("master: ") >= 3
+
+
+def test_an_etcd_that_was_left_for_another_one_is_obeyed_again_once_its_life_is_renamed(applied: Cluster) -> None:
+    document = json.dumps(applied.document("core-01"))
+    another = {"Topology-Index": "21", "Topology-Cluster": "another life"}
+    for service, path in ((applied.dictator, "/master"), (applied.dnsd, "/dns")):
+        assert service.request("PUT", path, document, headers=another).status == 200
+    applied.define(applied.document("core-02"))
+    applied.apply()
+    wait_logged(applied.observer.process, "409 Outdated", 0)
+    assert applied.nodes["core-01"].redis.client().info("replication")["role"] == "master"
+    applied.etcd.keys.delete("/config/redis-1/epoch")
+    wait_healed(applied, "core-02")
