@@ -132,13 +132,13 @@ def _problem(node: Node) -> str:
 
 
 def _arrange(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
-    """Masters with the trees of those that follow them, and those that belong to no tree."""
+    """Masters, and parked instances, with the trees of those that follow them; and those that belong to no tree."""
     by_address = {node.address: node for node in nodes if node.address}
     for node in nodes:
         leader = by_address.get(node.following)
         if leader and leader is not node:
             leader.followers.append(node)
-    trees = tuple(node for node in nodes if node.role == "master")
+    trees = tuple(node for node in nodes if node.role == "master" or (node.role == "parked" and node.followers))
     shown: set[int] = set()
     pending = list(trees)
     while pending:
@@ -158,11 +158,12 @@ def _headline(nodes: tuple[Node, ...], latest: Entry | None, *, paused: bool) ->
     refused = latest.result if latest and not latest.succeeded else ""
     still_open = latest.line if latest else ""
     count = "One instance is" if len(unwell) == 1 else f"{len(unwell)} instances are"
+    no_master = bool(nodes) and all(node.role != "master" for node in nodes)
     candidates = (
-        (paused, "warning", "Paused: nothing is applied"),
+        (no_master, "bad", "No master"),  # a pause, or a refusal, must not hide that
         (bool(refused), "bad", f"The last topology was not applied: {refused}"),
+        (paused, "warning", "Paused: nothing is applied"),
         (not nodes, "none", "No topology has been applied since the dictator started"),
-        (all(node.role != "master" for node in nodes), "bad", "No master"),
         (bool(unwell), "warning", f"{count} not as wanted"),
         (bool(still_open), "warning", still_open),
     )

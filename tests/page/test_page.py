@@ -106,6 +106,13 @@ def test_names_a_parked_instance(cluster: Cluster, browser: Browser) -> None:
     cluster.nodes["core-01"].redis.client().replicaof("127.0.0.1", "0")
     browser.waits_for("No master")
     assert "parked: it refuses writes until a topology is applied" in browser.text()
+    # the slaves are still drawn below the instance that they follow
+    assert browser.run("return document.querySelectorAll('.tree li li').length") == 2
+    pause = {"entries": [], "paused": {"since": "2026-01-01T00:00:00Z", "reason": "new switches"}}
+    cluster.dictator.request("PUT", "/history", json.dumps(pause))
+    browser.waits_for("Paused since")
+    assert "No master" in browser.text()
+    cluster.dictator.request("PUT", "/history", json.dumps({"entries": []}))
 
 
 def test_shows_a_refusal_in_full(cluster: Cluster, browser: Browser) -> None:
