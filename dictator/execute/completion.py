@@ -27,7 +27,7 @@ def follow(run: Run, step: Follow) -> Figures:
         if isinstance(rep, Replication) and not rep.linked_to(master, replid)
     }
     linked = [at for at, rep in outcomes.items() if isinstance(rep, Replication) and at not in apart]
-    _save_roles(run, linked)
+    _save_roles(run, [instance for instance in linked if instance not in run.saved_slaves])
     failed = run.attach(apart, master)
     late = wait_until_linked(run, [instance for instance in apart if instance not in failed], master, syncing=False)
     late += [str(error) for error in (*failed.values(), *outcomes.values()) if isinstance(error, NoAnswer)]

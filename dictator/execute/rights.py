@@ -12,11 +12,11 @@ from dictator.execute.commands import (
     set_record_when_full,
 )
 from dictator.execute.run import Figures, Run
-from dictator.execute.waits import poll, read_replication
-from dictator.info import Memory, Persistence, memory, persistence
+from dictator.execute.waits import poll, read_all
+from dictator.info import Persistence, memory, persistence
 from dictator.instance import Instance
 from dictator.lineage import KEY, Member, Record
-from dictator.link import Command, NoAnswer, ServerError
+from dictator.link import Command, NoAnswer, Replies, ServerError
 from dictator.steps import CheckRights, Verify
 from safe_redis.errors import NotCaughtUp, Refused
 
@@ -88,8 +88,8 @@ def wait_until_close(run: Run, source: Instance, target: Instance) -> None:
 
     def close() -> bool | None:
         nonlocal behind
-        have = read_replication(run.runtime, target).history.offset
-        behind = read_replication(run.runtime, source).history.offset - have
+        here, there = read_all(run.runtime, target, source)
+        behind = there.history.offset - here.history.offset
         return behind < MAX_LAG or None
 
     limit = run.sync_timeout
@@ -101,8 +101,7 @@ def wait_until_close(run: Run, source: Instance, target: Instance) -> None:
 
 def verify(run: Run, step: Verify) -> Figures:
     """Makes sure that the target would keep what it is given, while writes still go on at the source."""
-    for instance in (step.source, step.target):
-        (rewrite,) = run.runtime.link(instance).send(REWRITE)
+    for instance, (rewrite,) in _ask_both(run, step, REWRITE):
         run.saved(instance, rewrite, forced=step.forced)
     # what is still on its way to the target takes memory, too
     wait_until_close(run, step.source, step.target)
@@ -111,7 +110,7 @@ def verify(run: Run, step: Verify) -> Figures:
 
 
 def _check_memory(run: Run, step: Verify) -> None:
-    target, source = (_memory(run, instance) for instance in (step.target, step.source))
+    source, target = (memory(check_replies(instance, replies)[0]) for instance, replies in _ask_both(run, step, MEMORY))
     if not target.limit:
         return
     problem = ""
@@ -128,9 +127,15 @@ def _check_memory(run: Run, step: Verify) -> None:
         run.warn(problem)
 
 
-def _memory(run: Run, instance: Instance) -> Memory:
-    (fields,) = check_replies(instance, run.runtime.link(instance).send(MEMORY))
-    return memory(fields)
+def _ask_both(run: Run, step: Verify, command: Command) -> list[tuple[Instance, Replies]]:
+    """What source and target answer to a command that both are sent at once. Raises NoAnswer."""
+    instances = (step.source, step.target)
+    answers = []
+    for instance, outcome in zip(instances, run.runtime.send_all([(at, (command,)) for at in instances]), strict=True):
+        if isinstance(outcome, NoAnswer):
+            raise outcome
+        answers.append((instance, outcome))
+    return answers
 
 
 def _wait_until_durable(run: Run, target: Instance) -> Figures:

@@ -41,6 +41,8 @@ class Run:
     # what the promoted master could not be given yet
     unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+    # those whose role as a slave this run has put on their disk
+    saved_slaves: set[Instance] = field(default_factory=set)
 
     @property
     def sync_timeout(self) -> float:
@@ -79,7 +81,7 @@ class Run:
                     raise reply
                 results, rest = check_transaction(instance, reply, 2, tolerate=(1,))
                 check_replies(instance, rest)
-                self.warn_unsaved(instance, results[1])
+                self.note_slave(instance, results[1])
             except NoAnswer as error:
                 failed[instance] = error
         return failed
@@ -105,6 +107,12 @@ class Run:
         """Puts a failed CONFIG REWRITE into the receipt and the log."""
         if isinstance(rewrite, ServerError):
             self.warn(f"{instance}: CONFIG REWRITE: {rewrite.text}")
+
+    def note_slave(self, instance: Instance, rewrite: Any) -> None:
+        """Takes note of what CONFIG REWRITE answered where an instance was made a slave."""
+        self.warn_unsaved(instance, rewrite)
+        if not isinstance(rewrite, ServerError):
+            self.saved_slaves.add(instance)
 
     def warn(self, text: str) -> None:
         """Puts a warning into the receipt and the log, once."""

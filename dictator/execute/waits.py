@@ -37,6 +37,16 @@ def read_replications(runtime: Runtime, instances: Sequence[Instance]) -> dict[I
     return {instance: _replication(instance, reply) for instance, reply in zip(instances, outcomes, strict=True)}
 
 
+def read_all(runtime: Runtime, *instances: Instance) -> list[Replication]:
+    """The replication sections of instances that all must answer, asked at once. Raises NoAnswer."""
+    sections = []
+    for outcome in read_replications(runtime, instances).values():
+        if isinstance(outcome, NoAnswer):
+            raise outcome
+        sections.append(outcome)
+    return sections
+
+
 def _replication(instance: Instance, reply: Replies | NoAnswer) -> Replication | NoAnswer:
     if isinstance(reply, NoAnswer):
         return reply
@@ -71,7 +81,7 @@ def wait_in_sync(runtime: Runtime, target: Instance, source: Instance, seconds: 
 
     def in_sync() -> bool | None:
         nonlocal state
-        here, there = read_replication(runtime, target), read_replication(runtime, source)
+        here, there = read_all(runtime, target, source)
         link = "up" if here.link_up else "syncing" if here.syncing else "down"
         state = f"link {link}, history {here.history.replid[:8]} of {there.history.replid[:8]}"
         return here.linked_to(source, there.history.replid) or None

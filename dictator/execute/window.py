@@ -186,7 +186,7 @@ class Window:
             # which a later run could not tell from an instance that took writes of its own
             replies = link.send(*transaction(replicaof(step.target.address), REWRITE))
             (_, rewrite), _ = check_transaction(source, replies, 2, tolerate=(1,))
-            run.warn_unsaved(source, rewrite)
+            run.note_slave(source, rewrite)
             if run.settings.disconnect_clients:
                 check_replies(source, link.send(DISCONNECT))
         except NoAnswer as error:
