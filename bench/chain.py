@@ -151,7 +151,7 @@ def _told(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[st
         "trigger": (put.began - change["triggered"]) * 1000,
         "resolve": logs.took(dictator, "resolve "),
         "observe": logs.took(dictator, "observe "),
-        "prepare": logs.took(dictator, "prepare ", "reparent ", "probe "),
+        "prepare": logs.took(dictator, "prepare ", "verify ", "intend ", "halt "),
         "window": logs.took(dictator, "pause ", "drain ", "fence ", "promote ", "hand over "),
         "follow": logs.took(dictator, "follow "),
         "answer": (dns.began - logs.first(dictator, "applied ").at) * 1000,

@@ -8,8 +8,12 @@ from sandbox.process import wait_until
 
 # how often each instance is asked first: the dictator's steps before the pause keep the instances awake, too
 WARMED = 20
-OBSERVED: tuple[Command, ...] = tuple(
-    ("INFO", section) for section in ("server", "replication", "keyspace", "persistence", "cluster")
+OBSERVED: tuple[Command, ...] = (
+    *(("INFO", section) for section in ("server", "replication", "keyspace", "persistence", "cluster")),
+    ("CONFIG", "GET", "min-replicas-to-write"),
+    ("CONFIG", "GET", "replica-read-only"),
+    ("PUBSUB", "NUMSUB", "__sentinel__:hello"),
+    ("GET", "safe-redis:lineage"),
 )
 
 
@@ -44,9 +48,10 @@ class Floor(Cell):
 
 
 class Bare(Floor):
-    """The whole switchover with all slaves: observe them, move them, hand over, and wait until all are linked again.
+    """All commands that a switchover by the dictator takes, its rehearsal of the rights left out.
 
-    Each group of commands is sent to all instances before the first answer is read.
+    Observe, name new connections and look for others of that name, observe again, halt the slaves, hand over, and hang
+    all under the new master until they are linked. Each group is sent to all instances before the first answer is read.
     """
 
     name = "bare"
@@ -55,10 +60,14 @@ class Bare(Floor):
         """Do the whole switchover."""
         others = self._others(new)
         _all(self.links, *OBSERVED)
-        _all(others, ("REPLICAOF", "0.0.0.0", 0), ("INFO", "replication"))
-        _all(others, ("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
-        wait_until(lambda: _linked(others), "all are linked to the target", SETTLED, 0.001)
+        acting = [Connection(*address) for address in self.addresses]
+        _all(acting, ("CLIENT", "SETNAME", "bare"), ("CLIENT", "LIST", "TYPE", "normal"), ("CLIENT", "ID"))
+        _all(acting, *OBSERVED)
+        for link in acting:
+            link.close()
+        _all(others, ("REPLICAOF", "0.0.0.0", 0))
         self.hand_over(new)
+        _all(others, ("REPLICAOF", *self.addresses[new]), ("CONFIG", "REWRITE"))
         followers = [*others, self.links[self.master]]
         wait_until(lambda: _linked(followers), "all are linked to the new master", SETTLED, 0.001)
         self.master = new

@@ -1,6 +1,6 @@
 """How the dictator and dnsd grow with the number of slaves: 2, 10 and 50.
 
-apply: a switch by PUT /master, with one writer, which waits 1 ms after an ack. bare: the commands of an apply over open
+apply: a switch by PUT /master, with one writer, which waits 1 ms after an ack. bare: the commands of an apply over bare
 sockets, each sent to all instances before the first answer is read, without a service, a check or a writer. window:
 from the last ack of the old master to the first of the new one, at the writer, which knows the new address. no-op: PUT
 /master when all is as wanted; its errors are those that the writer got meanwhile. dns: PUT /dns, with a record for each

@@ -18,6 +18,7 @@ from dictator.steps import (
     Drain,
     Fence,
     Follow,
+    Halt,
     HandOver,
     Intend,
     Lift,
@@ -146,18 +147,21 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
         # a parked one serves no new slaves, and a copy is no source: make it a master first, then look again
         return (Lift(old.instance, lineage.served(old.instance)), Replan()), lost
     slaves = tuple(observed.instance for observed in others)
-    # a source that wants several slaves in time would take no writes with just the target below it
-    below = slaves if old.min_replicas % LEFTOVER < 2 else ()
+    below = tuple(observed.instance for observed in others if observed.replication.follows(old.instance))
+    astray = tuple(instance for instance in slaves if instance not in below)
     intent = lineage.intended(old.instance, new)
     # a source outside the list has no place in it, but as a slave of the new master it can't be written to by mistake
     followers = (old.instance, *slaves)
     return (
         *parks,
         Prepare(new, old.instance),
+        # before the intent, so that they get it, or at least are seen to belong to us
+        *((Reparent(astray, old.instance),) if astray else ()),
         *_tidy((old, state.master)),
-        *((Reparent(below, new, old.instance),) if below else ()),
         Verify(new, old.instance, force),
         Intend(old.instance, new, intent),
+        # a source that wants several slaves in time would take no writes with just the target below it
+        *((Halt(below),) if below and old.min_replicas % LEFTOVER < 2 else ()),
         Pause(old.instance),
         Drain(new, old.instance),
         Fence(old.instance, intent, force),

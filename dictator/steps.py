@@ -84,6 +84,17 @@ class Prepare(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Reparent(Step):
+    """Hang slaves that follow something else, and instances that are parked, under the source."""
+
+    slaves: tuple[Instance, ...]
+    source: Instance
+
+    def __str__(self) -> str:
+        return f"reparent {_names(self.slaves)} under {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
 class Verify(Step):
     """Make sure that the target would keep what it is given: its log, its role on disk, its memory."""
 
@@ -96,18 +107,6 @@ class Verify(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Reparent(Step):
-    """Hang the other slaves under the target, which still passes on the source's history."""
-
-    slaves: tuple[Instance, ...]
-    target: Instance
-    source: Instance
-
-    def __str__(self) -> str:
-        return f"reparent {_names(self.slaves)} under {self.target}"
-
-
-@dataclass(frozen=True, slots=True)
 class Intend(Step):
     """Record at the source that it is about to hand over to the target, and wait until the target has that record."""
 
@@ -117,6 +116,19 @@ class Intend(Step):
 
     def __str__(self) -> str:
         return f"intend {self.record}"
+
+
+@dataclass(frozen=True, slots=True)
+class Halt(Step):
+    """Stop the other slaves where they are, until they follow the new master.
+
+    Slaves of the target would lose their links at its promotion, and all come back at once while clients wait.
+    """
+
+    slaves: tuple[Instance, ...]
+
+    def __str__(self) -> str:
+        return f"halt {_names(self.slaves)}"
 
 
 @dataclass(frozen=True, slots=True)

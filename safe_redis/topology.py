@@ -5,6 +5,7 @@ A document is parsed once, where it enters a service, into frozen values. Docume
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -85,8 +86,10 @@ def is_ip(text: str) -> bool:
 
 def names_one_host(ip: str) -> bool:
     """Whether an IP address can be one host's: not 0.0.0.0 or ::, which mean any, not multicast, not broadcast."""
-    address = ipaddress.ip_address(ip)
+    address = _ip(ip)
     address = getattr(address, "ipv4_mapped", None) or address
+    if address is None:
+        return False
     return not (address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255")
 
 
@@ -96,6 +99,7 @@ def is_name(text: str) -> bool:
     return all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
 
 
+@lru_cache(maxsize=1024)
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)

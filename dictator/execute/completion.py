@@ -29,7 +29,7 @@ def follow(run: Run, step: Follow) -> Figures:
     linked = [at for at, rep in outcomes.items() if isinstance(rep, Replication) and at not in apart]
     _save_roles(run, [instance for instance in linked if instance not in run.saved_slaves])
     failed = run.attach(apart, master)
-    late = wait_until_linked(run, [instance for instance in apart if instance not in failed], master, syncing=False)
+    late = _wait_until_linked(run, [instance for instance in apart if instance not in failed], master)
     late += [str(error) for error in (*failed.values(), *outcomes.values()) if isinstance(error, NoAnswer)]
     run.receipt.syncing = late
     if run.unrecorded:
@@ -52,8 +52,8 @@ def _record(run: Run, master: Instance, record: Record) -> None:
         run.warn(f"{error}. The next apply writes it; until then the intent to promote {master} stands for it")
 
 
-def wait_until_linked(run: Run, slaves: Sequence[Instance], master: Instance, *, syncing: bool) -> list[str]:
-    """Waits until all slaves have their link up with the master's history (or are `syncing`, where that is enough).
+def _wait_until_linked(run: Run, slaves: Sequence[Instance], master: Instance) -> list[str]:
+    """Waits until all slaves have their link up with the master's history.
 
     Returns those that have not within FOLLOW_TIMEOUT, each with its reason.
     """
@@ -66,7 +66,7 @@ def wait_until_linked(run: Run, slaves: Sequence[Instance], master: Instance, *,
         if isinstance(top, NoAnswer):
             raise top
         for instance, outcome in outcomes.items():
-            reason = _why_not_linked(instance, outcome, master, top.history.replid, syncing=syncing)
+            reason = _why_not_linked(instance, outcome, master, top.history.replid)
             if reason:
                 waiting[instance] = reason
             else:
@@ -78,12 +78,10 @@ def wait_until_linked(run: Run, slaves: Sequence[Instance], master: Instance, *,
     return list(waiting.values())
 
 
-def _why_not_linked(
-    instance: Instance, outcome: Replication | NoAnswer, master: Instance, replid: str, *, syncing: bool
-) -> str:
+def _why_not_linked(instance: Instance, outcome: Replication | NoAnswer, master: Instance, replid: str) -> str:
     if isinstance(outcome, NoAnswer):
         return str(outcome)
-    if outcome.linked_to(master, replid) or (syncing and outcome.syncing and outcome.follows(master)):
+    if outcome.linked_to(master, replid):
         return ""
     return f"{instance} is {'still syncing' if outcome.syncing else 'not linked'} to {master}"
 

@@ -1,7 +1,8 @@
 """The steps before the handover: writes go on at the source while they are done."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from dictator.execute.commands import (
     GET_RECORD,
@@ -16,12 +17,10 @@ from dictator.execute.commands import (
     replicaof,
     transaction,
 )
-from dictator.execute.completion import wait_until_linked
 from dictator.execute.recording import write
 from dictator.execute.rights import wait_until_close
 from dictator.execute.run import Figures, Run, Stale
 from dictator.execute.waits import (
-    poll,
     read_replication,
     read_replications,
     wait_for_offset,
@@ -33,8 +32,8 @@ from dictator.instance import Instance
 from dictator.lineage import encode
 from dictator.link import NoAnswer
 from dictator.observation import HALT, Replication
-from dictator.steps import Intend, Lift, Park, Prepare, Reparent, WriteRecord
-from safe_redis.errors import NotCaughtUp, Unavailable
+from dictator.steps import Halt, Intend, Lift, Park, Prepare, Reparent, WriteRecord
+from safe_redis.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -98,71 +97,13 @@ def prepare(run: Run, step: Prepare) -> Figures:
 
 
 def reparent(run: Run, step: Reparent) -> Figures:
-    """Hangs the other slaves under the target; one that can't be reached is left to the step Follow."""
-    target, source = step.target, step.source
-    current = _answered(read_replications(run.runtime, step.slaves))
-    below = [instance for instance, rep in current.items() if rep.follows(source)]
-    if below:
-        run.undo.append((f"{_names(below)} follow {target}", lambda: _reattach(run, below, target, source)))
-    _answered(run.attach(_wait_until_passed(run, current, target), target))
-    late = wait_until_linked(run, step.slaves, target, syncing=True)
-    return {"late": ", ".join(late)} if late else {}
-
-
-def _answered(outcomes: Mapping[Instance, Replication | NoAnswer]) -> dict[Instance, Replication]:
-    """Those that answered; the others are logged, and left for later."""
-    for outcome in outcomes.values():
-        if isinstance(outcome, NoAnswer):
-            log.warning("left a slave for later: %s", outcome)
-    return {instance: rep for instance, rep in outcomes.items() if isinstance(rep, Replication)}
-
-
-def _names(instances: Sequence[Instance]) -> str:
-    return ", ".join(str(instance) for instance in instances)
-
-
-def _wait_until_passed(
-    run: Run, slaves: Mapping[Instance, Replication], target: Instance
-) -> dict[Instance, Replication]:
-    """Halts slaves until the target is not behind them any more: else they would get a full resync."""
-    staying = {instance: rep for instance, rep in slaves.items() if rep.master or rep.parked or rep.follows(target)}
-    moving = [instance for instance in slaves if instance not in staying]
-    replies = run.runtime.send_all([(instance, (replicaof(HALT), INFO)) for instance in moving])
-    halted = {
-        instance: reply if isinstance(reply, NoAnswer) else replication(check_replies(instance, reply)[1])
-        for instance, reply in zip(moving, replies, strict=True)
-    }
-    waiting = _answered(halted)
-    limit = run.sync_timeout
-    ahead: list[Instance] = []
-
-    def passed() -> bool | None:
-        reached = read_replication(run.runtime, target).history
-        ahead[:] = [
-            instance
-            for instance, rep in waiting.items()
-            if reached.replid == rep.history.replid and reached.offset < rep.history.offset
-        ]
-        return None if ahead else True
-
-    if waiting and poll(run.runtime, limit, passed) is None:
-        behind = ", ".join(f"{instance} at offset {waiting[instance].history.offset}" for instance in ahead)
-        raise NotCaughtUp(f"{target} is behind {behind}, gave up after {limit:g} s")
-    return staying | waiting
-
-
-def _reattach(run: Run, slaves: Sequence[Instance], target: Instance, source: Instance) -> None:
-    """Hangs slaves under the source again that hang under the target, or were halted on the way there."""
-    outcomes = read_replications(run.runtime, slaves)
-    moved = {
-        instance: rep
-        for instance, rep in outcomes.items()
-        if isinstance(rep, Replication) and (rep.follows(target) or rep.following == HALT)
-    }
-    failed = [rep for rep in outcomes.values() if isinstance(rep, NoAnswer)]
-    failed += run.attach(moved, source).values()
-    if failed:
-        raise NoAnswer("; ".join(map(str, failed)))
+    """Hangs slaves under the source, and waits for none of them; one that can't be reached is left to Follow."""
+    outcomes = read_replications(run.runtime, step.slaves)
+    current = {instance: rep for instance, rep in outcomes.items() if isinstance(rep, Replication)}
+    failed = [error for error in outcomes.values() if isinstance(error, NoAnswer)]
+    for error in (*failed, *run.attach(current, step.source).values()):
+        log.warning("left a slave for later: %s", error)
+    return {}
 
 
 def intend(run: Run, step: Intend) -> Figures:
@@ -177,3 +118,33 @@ def intend(run: Run, step: Intend) -> Figures:
     if text != encode(step.record):
         raise Stale(f"{target} does not have the record of {source}: it was overwritten or deleted at once")
     return {"offset": offset, "epoch": step.record.epoch}
+
+
+def halt(run: Run, step: Halt) -> Figures:
+    """Makes the other slaves follow nobody, in memory only; one that can't be reached is left to the step Follow."""
+    outcomes = run.runtime.send_all([(instance, (ROLE, replicaof(HALT))) for instance in step.slaves])
+    halted: dict[Instance, Any] = {}
+    run.undo.append((f"{', '.join(map(str, step.slaves))} are halted", lambda: _release(run, halted)))
+    for instance, outcome in zip(step.slaves, outcomes, strict=True):
+        try:
+            if isinstance(outcome, NoAnswer):
+                raise outcome
+            halted[instance], _ = check_replies(instance, outcome)
+        except NoAnswer as error:
+            log.warning("left a slave for later: %s", error)
+    masters = [str(instance) for instance, role in halted.items() if role[0] == "master"]
+    if masters:
+        raise Stale(f"{', '.join(masters)} became a master after it was observed")
+    return {}
+
+
+def _release(run: Run, roles: Mapping[Instance, Any]) -> None:
+    """Gives halted instances back the roles that they had."""
+    failed = []
+    for instance, role in roles.items():
+        try:
+            run.restore(instance, role)
+        except NoAnswer as error:
+            failed.append(str(error))
+    if failed:
+        raise NoAnswer("; ".join(failed))

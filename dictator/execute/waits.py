@@ -66,12 +66,15 @@ def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None], *, in_w
         deadline = min(deadline, runtime.deadline)
     pause = FIRST_INTERVAL
     while True:
+        started = runtime.now()
         result = look()
         if result is not None:
             return result
-        if runtime.now() >= deadline:
+        now = runtime.now()
+        if now >= deadline:
             return None
-        runtime.sleep(pause)
+        # asking many instances takes them as long as it takes us: no more than half of the time
+        runtime.sleep(max(pause, now - started))
         pause = min(pause * 1.5, LAST_INTERVAL)
 
 
