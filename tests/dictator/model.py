@@ -50,6 +50,7 @@ class Redis:
     stale: tuple[Entry, ...] | None = None
     ticks: int = 0
     alive: bool = True
+    foreign: bool = False
     min_replicas: int = 0
     full: bool = False
     readable: bool = True
@@ -94,7 +95,7 @@ class Redis:
         return (
             *(self.run, self.ids, self.taken, tuple(self.log), self.base, self.replid, self.replid2, self.fork),
             *(self.backlog, self.following, self.link, self.paused_until > now, self.on_disk, self.stale, self.ticks),
-            *(self.alive, self.min_replicas, self.full),
+            *(self.alive, self.foreign, self.min_replicas, self.full),
         )
 
     # Data

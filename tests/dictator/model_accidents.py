@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dictator.plan import plan
 from safe_redis.errors import TopologyError
-from tests.dictator.model_cluster import Cluster
+from tests.dictator.model_cluster import Cluster, changes
 from tests.dictator.model_runtime import Killed, Runtime
 from tests.dictator.model_verdict import Lost, Plans, apply, check_converged
 
@@ -83,7 +84,7 @@ def stalls(cluster: Cluster, master: str, *, planner: Plans = plan) -> Iterator[
 
 @dataclass(frozen=True)
 class Fault:
-    """A connection that breaks at one group: the request is lost, its reply, a part of it, or it comes late."""
+    """A connection that breaks at one group: the request is lost, its reply, or a part of it."""
 
     kind: str
     count: int = 0
@@ -110,12 +111,16 @@ def break_at(cluster: Cluster, master: str, fault: Fault, group: int, *, planner
     return left
 
 
-def deliver(cluster: Cluster) -> None:
-    """What was on the way arrives now, unless its connection was ended before."""
-    for connection, commands in cluster.late:
-        if cluster.connections.get(connection) != "ended":
-            cluster.execute(cluster.nodes[connection[1]], commands, connection[0])
-    cluster.late.clear()
+def delayed(cluster: Cluster, master: str, *, dies: bool) -> Iterator[Cluster]:
+    """What a dictator leaves that got no answer to a group which is still on its way: it went on, or it is dead."""
+    for group in range(moments(cluster, master) // 2):
+        left = cluster.copy()
+        runtime = Runtime(left, "late")
+        runtime.fault = (group, "late", int(dies))
+        with suppress(TopologyError, Killed):
+            apply(runtime, master)
+        if any(changes(commands) for _, commands in left.late):
+            yield left
 
 
 def restart(cluster: Cluster, name: str) -> None:

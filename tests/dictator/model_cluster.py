@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dictator.instance import Instance
+from dictator.lineage import Member, Record, decode, encode
 from dictator.link import Command, ServerError
 from dictator.observation import FENCE, NO_REPLID
 from dictator.takeover import NAME
@@ -21,6 +22,9 @@ STRIDE = 16
 READS = ("INFO", "GET", "PUBSUB", "MULTI", "EXEC", "DISCARD", "ROLE")
 TAKING_OVER = ("SETNAME", "LIST", "ID", "KILL")
 KEPT = (("CONFIG", "GET"), ("CONFIG", "REWRITE"))
+# what another cluster's instance holds
+FOREIGN_DATA: tuple[Entry, ...] = (("write", "foreign:1"), ("write", "foreign:2"))
+FOREIGN_RECORD: Entry = ("record", encode(Record("redis-2", "foreign", 5000, "served", Member("F", "F", 6379))))
 Connection = tuple[str, Address]
 # the states of a connection; a dictator that acts has given it a name
 OPEN, ACTING, ENDED = "open", "acting", "ended"
@@ -31,8 +35,26 @@ def number(dictator: str) -> int:
     return sum(map(ord, dictator))
 
 
+def epoch(node: Redis) -> int:
+    """The epoch of an instance's record; 0 without one."""
+    record = decode(node.record or "")
+    return record.epoch if record else 0
+
+
+def changes(commands: tuple[Command, ...]) -> bool:
+    """Whether a group changes anything but who is connected."""
+    if commands[0][0] == "CLIENT" and commands[0][1] in TAKING_OVER:
+        return False
+    changing = any(command[0] not in READS and command[:2] not in KEPT for command in commands)
+    return changing and commands[-1] != ("DISCARD",)
+
+
 class Cluster:
     """Instances by address. `connections` says of each that a dictator opened: open, acting, or ended.
+
+    `late` are the groups that are still on the way, each with its connection. `backups` are copies of single disks.
+    `touched` are instances of other clusters that a dictator has changed, `forgotten` are writes that an older disk
+    lacks without any trace.
 
     `everywhere`: a client writes to every master (of those that were `published`, if that is a set), before and after
     each group that changes something; otherwise to one instance, that of its last write, before and after every group.
@@ -52,6 +74,9 @@ class Cluster:
         self.published: frozenset[str] | None = None
         self.connections: dict[Connection, str] = {}
         self.late: list[tuple[Connection, tuple[Command, ...]]] = []
+        self.backups: dict[str, tuple[tuple[Entry, ...], Address | None]] = {}
+        self.forgotten: frozenset[Entry] = frozenset()
+        self.touched: frozenset[str] = frozenset()
 
     def add(self, name: str, entries: Iterable[Entry] = ()) -> Redis:
         node = Redis(Instance(name, name, 6379), self.old, log=list(entries))
@@ -67,16 +92,27 @@ class Cluster:
         other.nodes = {address: node.copy() for address, node in self.nodes.items()}
         other.acked, other.erased = self.acked[:], set(self.erased)
         other.connections, other.late = dict(self.connections), self.late[:]
+        other.backups = dict(self.backups)
         return other
 
     def data_key(self) -> tuple[object, ...]:
         """The state of the instances, and what the clients were promised; without the clock."""
         nodes = tuple(node.key(self.time) for node in self.nodes.values())
-        return nodes, len(self.erased), self.known, self.epoch, self.lost_disk, self.published
+        promised = (
+            len(self.erased),
+            self.known,
+            self.epoch,
+            self.lost_disk,
+            self.published,
+            self.touched,
+            self.forgotten,
+        )
+        return nodes, promised, tuple(self.on_the_way())
 
     def key(self) -> tuple[object, ...]:
         """The same, and the dictators' connections."""
-        return *self.data_key(), frozenset(self.connections.items()), tuple(self.late)
+        connections = frozenset(self.connections.items()), tuple(self.late)
+        return *self.data_key(), *connections, tuple(sorted(self.backups.items()))
 
     def shape(self) -> tuple[object, ...]:
         """The state but for its numbers: equal for clusters in which only more or fewer writes have been made."""
@@ -120,7 +156,8 @@ class Cluster:
         if kind == "flush":
             self.erased.update(node.log)
         node.take(entry)
-        self.acked.append(entry)
+        if not node.foreign:
+            self.acked.append(entry)
         return True
 
     # Replication
@@ -210,6 +247,56 @@ class Cluster:
         node.restart()
         self._cut(node)
 
+    def back_up(self, name: str) -> None:
+        """Keeps a copy of an instance's disk as it is now."""
+        node = self[name]
+        self.backups[name] = tuple(node.log if node.stale is None else node.stale), node.on_disk
+
+    def restore(self, name: str) -> None:
+        """An instance comes back with the copy of its disk that was kept, and the role of that time.
+
+        If it is the master by its record, and nobody holds a newer one, nothing tells it from what the instance held
+        before: its own slaves resync from it by themselves, and nobody can know that they were ahead.
+        """
+        node = self[name]
+        entries, role = self.backups[name]
+        self.lost_disk = True
+        held = set(node.log)
+        node.load(entries)
+        record = decode(node.record or "")
+        newer = [other for other in self.nodes.values() if other.record and record and epoch(other) > record.epoch]
+        if record and not newer and name in {member.name for member in (record.master, record.source) if member}:
+            self.forgotten |= held - set(entries)
+        node.stale, node.on_disk = None, role
+        node.restart()
+        self._cut(node)
+
+    def replace(self, name: str, following: Address | None = None) -> None:
+        """The address leads to an instance of another cluster from now on; ours is gone."""
+        self.lost_disk = True
+        old = self[name]
+        node = Redis(old.instance, self.old, log=[*FOREIGN_DATA, FOREIGN_RECORD])
+        # nothing that it says of itself may be equal to what ours said
+        node.run, node.ids, node.taken, node.foreign = 100, 100, 1000, True
+        node.replid = node.new_id()
+        node.following = node.on_disk = following
+        self.nodes[node.address] = node
+        self._cut(node)
+
+    def on_the_way(self) -> list[tuple[Connection, tuple[Command, ...]]]:
+        """The groups that a server would still carry out: it has not ended their connections."""
+        return [(connection, commands) for connection, commands in self.late if self.carries(connection)]
+
+    def carries(self, connection: Connection) -> bool:
+        """Whether a server carries out what comes over this connection."""
+        return self.connections.get(connection) != ENDED
+
+    def deliver(self) -> None:
+        """What was on the way arrives."""
+        late, self.late = self.on_the_way(), []
+        for connection, commands in late:
+            self.execute(self.nodes[connection[1]], commands, connection[0])
+
     def _cut(self, node: Redis) -> None:
         self._drop_slaves(node)
         for name, address in self.connections:
@@ -221,12 +308,13 @@ class Cluster:
     def execute(self, node: Redis, commands: tuple[Command, ...], dictator: str) -> list[Any]:
         if commands[0][0] == "CLIENT" and commands[0][1] in TAKING_OVER:
             return [self._client(dictator, node.address, command) for command in commands]
-        changes = any(command[0] not in READS and command[:2] not in KEPT for command in commands)
-        changes = changes and commands[-1] != ("DISCARD",)
-        if changes or not self.everywhere:
+        changing = changes(commands)
+        if changing and node.foreign:
+            self.touched |= {node.instance.name}
+        if changing or not self.everywhere:
             self.client()
         replies = self._group(node, commands)
-        if changes or not self.everywhere:
+        if changing or not self.everywhere:
             self.client()
         return replies
 

@@ -29,7 +29,8 @@ class Runtime:
     """One run's runtime. Moments count its groups in halves: 2k is before group k is done, 2k + 1 after.
 
     `reach` names the instances that it can reach; None is all. `fault` breaks the connection at one group: the request
-    is lost, or only its reply, or it is cut after the first commands, or delivered late.
+    is lost, or only its reply, or it is cut after the first commands, or it is late: the dictator gets no answer and
+    goes on without, or dies, and the group may still arrive.
     `reopens` is a mutation: an acting run opens its broken connections anew.
     """
 
@@ -46,8 +47,10 @@ class Runtime:
         self.acting = False
         self.reopens = False
         self.fault: tuple[int, str, int] | None = None
+        self.dying = False
         self.past = 0
         self.taken: set[tuple[str, int]] = set()
+        self.broken: set[tuple[str, int]] = set()
 
     # dictator.link.Runtime
 
@@ -71,7 +74,9 @@ class Runtime:
         return [function(item) for item in items]
 
     def send_all(self, groups: Iterable[tuple[Instance, tuple[Command, ...]]]) -> list[Sequence[Any] | NoAnswer]:
-        return [self._try(instance, commands) for instance, commands in groups]
+        outcomes = [self._try(instance, commands) for instance, commands in groups]
+        self.die_if_late()
+        return outcomes
 
     def _try(self, instance: Instance, commands: tuple[Command, ...]) -> Sequence[Any] | NoAnswer:
         try:
@@ -82,11 +87,14 @@ class Runtime:
     def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
         self.acting = True
         outcomes = {instance: self._try(instance, ()) for instance in instances}
+        self.die_if_late()
         return {instance: outcome for instance, outcome in outcomes.items() if isinstance(outcome, NoAnswer)}
 
     # Groups
 
     def send(self, instance: Instance, commands: tuple[Command, ...]) -> Sequence[Any]:
+        if self.acting and instance.address in self.broken and not self.reopens:
+            raise NoAnswer(f"the connection to {instance} broke")
         try:
             if self.acting and instance.address not in self.taken:
                 self._take(instance)
@@ -96,7 +104,12 @@ class Runtime:
         except NoAnswer:
             if self.acting:
                 self.taken.add(instance.address)
-                self.cluster.connections[self.name, instance.address] = ENDED
+                connection = (self.name, instance.address)
+                # a reset ends it at the server, too, but not before what was sent earlier
+                if any(late == connection for late, _ in self.cluster.late):
+                    self.broken.add(instance.address)
+                else:
+                    self.cluster.connections[connection] = ENDED
             raise
 
     def _take(self, instance: Instance) -> None:
@@ -136,12 +149,13 @@ class Runtime:
         return node
 
     def _deliver(self, node: Redis, commands: tuple[Command, ...]) -> Sequence[Any]:
-        if self.fault is None or self.fault[0] != self.groups:
+        if not self.dying and (self.fault is None or self.fault[0] != self.groups):
             return self.cluster.execute(node, commands, self.name)
-        _, kind, count = self.fault
+        _, kind, count = self.fault or (0, "late", 1)
         connection = (self.name, node.address)
         if kind == "late":
             self.cluster.late.append((connection, commands))
+            self.dying = bool(count)
         elif kind == "reply":
             self.cluster.execute(node, commands, self.name)
         elif kind == "cut":
@@ -149,6 +163,11 @@ class Runtime:
         if kind != "late":
             self.cluster.connections[connection] = ENDED
         raise NoAnswer(f"{node.instance} doesn't answer: timed out")
+
+    def die_if_late(self) -> None:
+        """What was sent at once to other instances is on its way as well when it dies."""
+        if self.dying:
+            raise Killed
 
     def _moment(self, half: int) -> None:
         if self.hook is not None:
@@ -176,7 +195,10 @@ class ModelLink:
     instance: Instance
 
     def send(self, *commands: Command) -> Sequence[Any]:
-        return self.runtime.send(self.instance, commands)
+        try:
+            return self.runtime.send(self.instance, commands)
+        finally:
+            self.runtime.die_if_late()
 
 
 @dataclass(frozen=True)

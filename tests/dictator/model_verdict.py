@@ -16,7 +16,7 @@ from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
 from dictator.settings import Settings
 from safe_redis.errors import TopologyError
-from tests.dictator.model import Entry
+from tests.dictator.model import Entry, Redis
 from tests.dictator.model_cluster import Cluster
 from tests.dictator.model_runtime import Runtime
 from tests.dictator.states import ALL, State, fresh
@@ -29,6 +29,11 @@ SETTINGS = Settings(sync_timeout=0.05, follow_timeout=0.05, pause_timeout=0.05)
 
 
 _verdicts: dict[int, str] = {}
+
+
+def forget() -> None:
+    """Forgets all verdicts."""
+    _verdicts.clear()
 
 
 class Lost(AssertionError):
@@ -72,19 +77,30 @@ def finish(cluster: Cluster, master: str, *, planner: Plans = plan, reach: str |
     check_converged(cluster, master, reach=reach)
 
 
-def verdict(cluster: Cluster, master: str, *, reach: str | None = None, planner: Plans = plan) -> str:
-    """What an undisturbed run of a copy comes to: `ok`, what is broken, or the refusal, as `409 Refused: ...`."""
+def verdict(
+    cluster: Cluster, master: str, *, reach: str | None = None, planner: Plans = plan, force: bool = False
+) -> str:
+    """What an undisturbed run of a copy comes to: `ok`, what is broken, or the refusal, as `409 Refused: ...`.
+
+    What is still on the way arrives after it.
+    """
     last = cluster.copy()
     held = kept(last)
     try:
-        apply(Runtime(last, "last", reach=reach), master, planner=planner)
+        receipt = apply(Runtime(last, "last", reach=reach), master, planner=planner, force=force)
+        if last.on_the_way():
+            last.deliver()
+            if reach or not receipt.changed:
+                # a run that changes nothing ends nobody's connection, nor does one where it can't reach
+                apply(Runtime(last, "after"), master, planner=planner)
+                reach = None
     except TopologyError as error:
-        return f"{error.status} {type(error).__name__}: {error}"
+        return touched(last) or f"{error.status} {type(error).__name__}: {error}"
     try:
-        check_converged(last, master, held, reach=reach)
+        check_converged(last, master, set() if force else held, reach=reach)
     except Lost as error:
         return f"LOST {error}"
-    return split(last) or "ok"
+    return split(last) or touched(last) or "ok"
 
 
 def begin(state: State, *, old: bool = False) -> Cluster:
@@ -134,15 +150,53 @@ def check_safe(cluster: Cluster) -> str | None:
     return wrong if wrong and "LOST" in wrong else None
 
 
+def check_older(cluster: Cluster) -> str | None:
+    """Where a disk was older: nothing is lost of what is left, and what is refused can be decided by force."""
+    if wrong := check_safe(cluster):
+        return wrong
+    for master in ALL:
+        if _once(cluster, cluster.data_key(), master) != "ok":
+            wrong = verdict(cluster, master, force=True)
+            if wrong != "ok":
+                return f"{master} by force: {wrong}"
+    return None
+
+
+def check_foreign(cluster: Cluster, *, strict: bool = True) -> str | None:
+    """Where an address leads to another cluster: that is never touched, forced or not, and the others lose nothing.
+
+    `strict`: nor is an apply of any other master refused.
+    """
+    if wrong := touched(cluster) or split(cluster):
+        return wrong
+    for master, force in itertools.product(ALL, (False, True)):
+        wrong = verdict(cluster, master, force=force)
+        if wrong == "ok" or (cluster[master].foreign and wrong.startswith("503 Unavailable: the wanted master")):
+            continue
+        if strict or broken(wrong):
+            return f"{master}, force {force}: {wrong}"
+    return None
+
+
+def touched(cluster: Cluster) -> str | None:
+    """Instances of other clusters that were changed."""
+    return f"TOUCHED {', '.join(sorted(cluster.touched))}" if cluster.touched else None
+
+
 def broken(verdict: str) -> bool:
-    return verdict.startswith(("LOST", "SPLIT"))
+    return verdict.startswith(("LOST", "SPLIT", "TOUCHED"))
 
 
 def kept(cluster: Cluster) -> set[Entry] | None:
     """Where a disk was lost: what is still there at all. None says that everything acknowledged must be."""
     if not cluster.lost_disk:
         return None
-    return {entry for node in cluster.nodes.values() for entry in node.log}
+    return {entry for node in cluster.nodes.values() for entry in node.log} - cluster.forgotten
+
+
+def is_foreign(node: Redis) -> bool:
+    """Whether it is another cluster's, or has become a copy of such an instance behind everybody's back."""
+    return node.foreign or (node.record or "").startswith('{"cluster":"redis-2"')
 
 
 def check_converged(cluster: Cluster, master: str, held: set[Entry] | None = None, *, reach: str | None = None) -> None:
@@ -157,7 +211,7 @@ def check_converged(cluster: Cluster, master: str, held: set[Entry] | None = Non
     for name in ALL:
         other = cluster[name]
         wanted = None if name == master else node.address
-        if not other.alive or (reach is not None and name not in reach):
+        if not other.alive or is_foreign(other) or (reach is not None and name not in reach):
             continue
         if other.following != wanted or (wanted and not other.link):
             raise Lost(f"{name} follows {other.following}, link {other.link}")

@@ -1,14 +1,15 @@
 """Mutations of the planner, the executor and the connections: the model must find each of them out.
 
-Whether nothing is found in the unbroken ones is also what test_model.py and test_model_two.py say.
+Whether nothing is found in the unbroken ones is also what the other test_model*.py say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, product
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,14 @@ from dictator import source, unrecorded
 from dictator.execute import preparation, window
 from dictator.lineage import Claim, Record
 from dictator.observation import Observation
+from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.state import ClusterState, covers
 from dictator.steps import Drain, Fence, Intend, Park, Promote, Step
 from dictator.takeover import SET_NAME
 from safe_redis.errors import TopologyError
-from tests.dictator import model_runtime
-from tests.dictator.model_accidents import deaths, flush, stalls
+from tests.dictator import model_runtime, model_verdict
+from tests.dictator.model_accidents import deaths, delayed, flush, stalls
 from tests.dictator.model_cluster import Cluster
 from tests.dictator.model_runtime import ModelConnection, Runtime
 from tests.dictator.model_search import Actor, Found, explore
@@ -34,6 +36,8 @@ from tests.dictator.model_verdict import (
     begin,
     broken,
     check_converged,
+    check_foreign,
+    check_older,
     finish,
     split,
     split_or_lost,
@@ -58,6 +62,14 @@ from tests.dictator.states import (
 
 pytestmark = pytest.mark.timeout(600)  # each takes seconds; a busy machine takes its time
 Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(autouse=True)
+def forget_verdicts() -> Iterator[None]:
+    """What a mutated planner comes to is no verdict of the unbroken one, nor the other way round."""
+    model_verdict.forget()
+    yield
+    model_verdict.forget()
 
 
 # What looks for violations
@@ -114,6 +126,28 @@ def _by_the_other_part(cluster: Cluster) -> str | None:
 def _expect_none(found: Found) -> None:
     if found.violations:
         raise Lost(next(iter(found.violations)))
+
+
+def with_late_commands() -> None:
+    """A dictator dies with a group on its way, which arrives at any moment of the next run."""
+    for left, master in product(delayed(begin(served), "B", dies=True), "AC"):
+        actors = (Actor(partial(apply, master=master)),)
+        _expect_none(explore(left, actors, split_or_lost, accidents=(Cluster.deliver,), first=True))
+
+
+def with_older_disk() -> None:
+    """The source comes back with a disk from before, at any moment of a run."""
+    start = begin(served)
+    start.back_up("A")
+    accidents = (partial(Cluster.restore, name="A"),)
+    _expect_none(explore(start, (Actor(partial(apply, master="B")),), check_older, accidents=accidents, first=True))
+
+
+def with_another_cluster() -> None:
+    """An address leads to another cluster's master from any moment of a run on."""
+    accidents = (partial(Cluster.replace, name="C"),)
+    actors = (Actor(partial(apply, master="B")),)
+    _expect_none(explore(begin(served), actors, check_foreign, accidents=accidents, first=True))
 
 
 # Mutations of the plan: functions of the plan that is made
@@ -258,6 +292,60 @@ def test_finds_out_a_successor_that_ends_nothing(monkeypatch: Patch) -> None:
         with_two()
 
 
+def test_finds_out_a_successor_that_leaves_late_commands_on_their_way(monkeypatch: Patch) -> None:
+    def only_named(connection: ModelConnection, *_: object) -> object:
+        yield from connection.ask((SET_NAME,), 0)
+
+    monkeypatch.setattr(model_runtime, "take_over", only_named)
+    with pytest.raises(Lost):
+        with_late_commands()
+
+
+def test_finds_out_a_late_command_that_the_end_of_its_connection_does_not_stop(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(Cluster, "carries", lambda *_: True)
+    with pytest.raises(Lost):
+        with_late_commands()
+
+
+def test_finds_out_a_plan_that_was_made_before_the_others_were_ended(monkeypatch: Patch) -> None:
+    def observe_once(runtime: Runtime, *listed: Any) -> ClusterState:
+        seen.setdefault(runtime, observe(runtime, *listed))
+        return seen.pop(runtime) if runtime.acting else seen[runtime]
+
+    seen: dict[Runtime, ClusterState] = {}
+    monkeypatch.setattr(model_verdict, "observe", observe_once)
+    with pytest.raises(Lost):
+        with_late_commands()
+
+
+# Mutations of what is concluded about disks and addresses
+
+
+def test_finds_out_a_source_that_came_back_with_an_older_disk(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(source, "_kept", lambda *_: True)
+    with pytest.raises(Lost, match="missing"):
+        with_older_disk()
+
+
+def test_finds_out_a_record_of_another_cluster_that_is_taken_for_ours(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(planning, "without_foreign", lambda state, _: state)
+    with pytest.raises(Lost):
+        with_another_cluster()
+
+
+def test_finds_out_a_record_of_another_cluster_that_is_ignored(monkeypatch: Patch) -> None:
+    def ours(observed: Observation) -> Observation:
+        other = observed.record and observed.record.cluster != "redis-1"
+        return replace(observed, record=None) if other else observed
+
+    def without_records(state: ClusterState, _: str) -> ClusterState:
+        return replace(state, master=ours(state.master), slaves=tuple(map(ours, state.slaves)))
+
+    monkeypatch.setattr(planning, "without_foreign", without_records)
+    with pytest.raises(Lost):
+        with_another_cluster()
+
+
 # And the unbroken one is not found out
 
 
@@ -265,3 +353,4 @@ def test_finds_nothing_in_the_unbroken_ones() -> None:
     from_refusals([two_histories, began_and_consumed, lost_disk, master_away, forced_without_the_master, fenced])
     by_parts()
     with_two()
+    with_older_disk()
