@@ -34,24 +34,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--switches", type=int, default=30, help="changes of master (30)")
     parser.add_argument("--nodes", type=int, default=3, help="nodes of the cluster (3)")
     parser.add_argument("--interval", type=float, default=1.0, help="ms between two writes of the client (1)")
-    parser.add_argument("--etcd", choices=("v2", "v3"), default="v2", help="etcd's API; CoreDNS with v3 (v2)")
+    parser.add_argument(
+        "--etcd",
+        choices=("v2", "v3", "both"),
+        default="v2",
+        help="etcd's API, with CoreDNS for v3; both: one after the other, and the ratio of their outages (v2)",
+    )
     chosen = parser.parse_args(argv)
     count = 8 if chosen.quick else chosen.switches
-    settings = dict.fromkeys(("dictator", "dnsd", "observer"), JSON)
-    with (
-        common.directory(chosen.directory) as directory,
-        Cluster(directory, chosen.nodes, settings=settings, api=chosen.etcd) as cluster,
-    ):
-        runs = _switches(cluster, count, chosen.interval / 1000)
-    samples = {phase: [run[phase] for run in runs] for phase in (*PHASES, *APART)}
-    print(figures.table(HEADS, [_row(phase, values) for phase, values in samples.items()]))
-    ratios = {
-        "outage ms median": figures.median(samples["outage"]),
-        "outage/window": figures.median(samples["outage"]) / figures.median(samples["window"]),
-        "outage p99/median": figures.percentile(samples["outage"], 99) / figures.median(samples["outage"]),
-    }
-    common.finish({"switches": runs}, ratios, chosen.json)
+    apis = ("v2", "v3") if chosen.etcd == "both" else (chosen.etcd,)
+    runs: dict[str, list[dict[str, float]]] = {}
+    with common.directory(chosen.directory) as directory:
+        for api in apis:
+            settings = dict.fromkeys(("dictator", "dnsd", "observer"), JSON)
+            with Cluster(directory / api, chosen.nodes, settings=settings, api=api) as cluster:
+                runs[api] = _switches(cluster, count, chosen.interval / 1000)
+            print(f"etcd's API {api}\n\n{_table(runs[api])}\n")
+    ratios = _ratios(runs[apis[-1]])
+    if chosen.etcd == "both":
+        ratios["outage v3/v2"] = _median(runs["v3"], "outage") / _median(runs["v2"], "outage")
+    common.finish({"switches": runs if chosen.etcd == "both" else runs[chosen.etcd]}, ratios, chosen.json)
     return 0
+
+
+def _table(runs: Sequence[dict[str, float]]) -> str:
+    return figures.table(HEADS, [_row(phase, [run[phase] for run in runs]) for phase in (*PHASES, *APART)])
+
+
+def _ratios(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    outage = _median(runs, "outage")
+    return {
+        "outage ms median": outage,
+        "outage/window": outage / _median(runs, "window"),
+        "outage p99/median": figures.percentile([run["outage"] for run in runs], 99) / outage,
+    }
+
+
+def _median(runs: Sequence[dict[str, float]], phase: str) -> float:
+    return figures.median([run[phase] for run in runs])
 
 
 def _row(phase: str, values: Sequence[float]) -> list[object]:

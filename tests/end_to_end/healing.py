@@ -77,10 +77,14 @@ def _ports(cluster: Cluster, name: str) -> set[int]:
 class Writers:
     """redis-counter with two writers, one write each 2 ms, until finish() is called."""
 
-    def __init__(self, cluster: Cluster, log: Path) -> None:
+    def __init__(self, cluster: Cluster, log: Path, *, key: str = KEY, dns_port: int | None = None) -> None:
         self._cluster = cluster
-        env = {"COUNTER_COUNT": "1000000", "COUNTER_INTERVAL": "2", "COUNTER_WRITERS": "2"}
-        self.process = Process([sys.executable, "redis-counter"], log=log, env=env | cluster.environment())
+        self._key = key
+        env = {"COUNTER_COUNT": "1000000", "COUNTER_INTERVAL": "2", "COUNTER_WRITERS": "2", "COUNTER_KEY": key}
+        env |= cluster.environment()
+        if dns_port is not None:
+            env["NAMESERVERS_PORT"] = str(dns_port)
+        self.process = Process([sys.executable, "redis-counter"], log=log, env=env)
 
     def start(self) -> None:
         """Start to write; return when writes arrive."""
@@ -90,8 +94,8 @@ class Writers:
     def wait_progress(self, master: str, more: int = 200) -> None:
         """Wait until the master holds this many more writes than now."""
         client = self._cluster.nodes[master].redis.client()
-        wanted = client.llen(KEY) + more
-        self.process.wait_until(lambda: client.llen(KEY) >= wanted, f"{master} holds {wanted} writes", timeout=60)
+        wanted = client.llen(self._key) + more
+        self.process.wait_until(lambda: client.llen(self._key) >= wanted, f"{master} holds {wanted} writes", timeout=60)
 
     def assert_nothing_lost(self) -> None:
         """Stop writing and compare: some writes were acknowledged, none is missing, none is a phantom."""

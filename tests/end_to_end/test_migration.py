@@ -14,7 +14,7 @@ from sandbox.keys_v3 import KeysV3
 from sandbox.process import wait_until
 from sandbox.registrator import Registrator
 from sandbox.unit import HOST, TOPOLOGY
-from tests.end_to_end.healing import KEPT, wait_healed
+from tests.end_to_end.healing import KEPT, Writers, wait_healed
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,7 +33,7 @@ def published(coredns: CoreDns, name: str) -> set[int]:
         return set()
 
 
-def test_the_master_stays_and_is_found_through_coredns(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_master_stays_is_found_through_coredns_and_no_write_is_lost(cluster: Cluster, tmp_path: Path) -> None:
     master, slave = cluster.nodes["core-01"], cluster.nodes["core-02"]
     master.redis.client().set(KEPT, "value")
     cluster.define(cluster.document("core-01"))
@@ -42,6 +42,9 @@ def test_the_master_stays_and_is_found_through_coredns(cluster: Cluster, tmp_pat
     syncs = master.redis.client().info("stats")["sync_full"]
 
     with ExitStack() as stack:
+        before = Writers(cluster, tmp_path / "before", key="before")
+        stack.callback(before.process.kill)
+        before.start()
         # 1. CoreDNS and the registrar beside what there is
         coredns = stack.enter_context(CoreDns(cluster.etcd.url, tmp_path / "coredns"))
         keys = KeysV3(cluster.etcd.url)
@@ -73,6 +76,12 @@ def test_the_master_stays_and_is_found_through_coredns(cluster: Cluster, tmp_pat
         # nothing moved, and the next change goes through v3
         assert master.redis.client().info("stats")["sync_full"] == syncs
         assert slave.redis.client().get(KEPT) == master.redis.client().get(KEPT)
+        before.wait_progress("core-01")
+        # 5. clients ask CoreDNS from now on; the one from before has written all the while
+        before.assert_nothing_lost()
+        after = Writers(cluster, tmp_path / "after", key="after", dns_port=coredns.port)
+        stack.callback(after.process.kill)
+        after.start()
         keys.put(TOPOLOGY, json.dumps(cluster.document("core-02")))
         keys.put("/config/redis-1/topology-trigger", "move")
         wait_until(
@@ -81,3 +90,5 @@ def test_the_master_stays_and_is_found_through_coredns(cluster: Cluster, tmp_pat
             timeout=60,
         )
         assert slave.redis.client().info("replication")["role"] == "master"
+        after.wait_progress("core-02")
+        after.assert_nothing_lost()

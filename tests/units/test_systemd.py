@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from safe_redis import __version__
+from sandbox import binaries
 from sandbox.process import ROOT, wait_until
 from tests.units.cluster import STATES, Cluster, name
 from tests.units.hosts import Host, HostError, Hosts
@@ -32,8 +33,9 @@ class Systemd(Cluster):
         given = " ".join(f"{host.name}={host.address}" for host in self.hosts)
         script = re.sub(r'^hosts=".*"$', f'hosts="{given}"', commands("each-host"), flags=re.MULTILINE)
         for host in self.hosts:
-            for program in ("etcd", "coredns"):
-                host.run("cp", f"/project/.servers/built/{program}", "/usr/local/bin/")
+            for program in (binaries.etcd(), binaries.coredns()):
+                path = f"/usr/local/bin/{program.name}"
+                host.run("sh", "-c", f"cat >{path} && chmod 755 {path}", data=program.read_bytes())
             self.shell(host, script)
         for host, place in zip(self.hosts, ALONE, strict=True):
             self.shell(host, commands(place))
