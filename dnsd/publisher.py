@@ -18,7 +18,7 @@ from dnsd.records import DesiredRecord
 from dnsd.settings import Settings
 from dnsd.zone import Superseded, Zone
 from safe_redis.errors import NoRecord, Rejected, TopologyError
-from safe_redis.etcd import Store
+from safe_redis.etcd import Node, Store
 from safe_redis.fairlock import FairLock
 from safe_redis.repeats import OUTCOME, Repeats
 from safe_redis.topology import Topology
@@ -68,9 +68,9 @@ class Publisher:
             values, left_out = self._values(desired)
             self._ledger.announce(values, version)
             self._adopted = True
-            self._due = dict.fromkeys(values, time.monotonic())
+            due, self._due = self._due, dict.fromkeys(values, time.monotonic())
             try:
-                self._write_all(values)
+                self._write_all(values, due)
             except Superseded:
                 self._follow()
                 raise
@@ -82,16 +82,26 @@ class Publisher:
             self.repeats.log(WARNING, reason, f"left out {reason}")
         return left_out
 
-    def _write_all(self, values: dict[str, str]) -> None:
-        """Writes the records, the master's first, since clients wait for it, and removes others."""
-        self._write(self._master_key, values[self._master_key])
-        present = self._pool.submit(self._present)
-        self._all(lambda key: self._write(key, values[key]), [key for key in values if key != self._master_key])
-        self._all(self._remove, present.result() - set(values))
+    def _write_all(self, values: dict[str, str], due: dict[str, float]) -> None:
+        """Writes the records, the master's first, since clients wait for it, and removes others.
 
-    def _present(self) -> set[str]:
-        """The keys of all slaves' records in etcd."""
-        return {node.key for path in self._directories for node in self._store.children(path).values()}
+        What etcd holds as it was last written here stays until it is `due`: clients look the new master up meanwhile,
+        and each write would take etcd's time from them.
+        """
+        self._write(self._master_key, values[self._master_key])
+        present = self._present()
+        standing = {key for key in values if self._zone.stands(key, values[key], present.get(key))}
+        self._due |= {key: due[key] for key in standing if key in due}
+        self._all(
+            lambda key: self._write(key, values[key]),
+            [key for key in values if key not in standing and key != self._master_key],
+        )
+        self._all(self._remove, present.keys() - values.keys())
+
+    def _present(self) -> dict[str, Node]:
+        """All slaves' records in etcd, by their keys."""
+        listed = self._all(self._store.children, self._directories)
+        return {node.key: node for nodes in listed for node in nodes.values()}
 
     def check(self) -> None:
         """StoreError where etcd doesn't answer."""
@@ -149,7 +159,7 @@ class Publisher:
         """
         present = self._present()
         self._write(self._master_key, publication.records[self._master_key])
-        self._all(self._remove, present - set(publication.records))
+        self._all(self._remove, present.keys() - publication.records.keys())
 
     def _adopt(self) -> None:
         """Takes over what an earlier dnsd has published, unless it has expired."""

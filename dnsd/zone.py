@@ -68,6 +68,10 @@ class Zone:
                 return
         raise _rejected(key)
 
+    def stands(self, key: str, value: str, node: Node | None) -> bool:
+        """Whether `node`, just read at `key`, is what was last written here, and says `value`."""
+        return node is not None and node.value == value and node.index == self._indexes.get(key)
+
     def remove(self, key: str) -> None:
         """Deletes a record. If that fails, it is gone after its TTL."""
         self._indexes.pop(key, None)
