@@ -126,6 +126,8 @@ def name(command: Sequence[Any]) -> tuple[str, str]:
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, str):  # as almost always
+        return value.upper()
     return (value.decode("latin-1") if isinstance(value, bytes) else str(value)).upper()
 
 

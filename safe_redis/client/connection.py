@@ -31,18 +31,15 @@ class LocatedConnection(Connection):
         self.locator = locator
         self.reply_timeout: Any = SENTINEL
         super().__init__(**options)
-
-    @property
-    def endpoint(self) -> Endpoint:
+        self.endpoint = Endpoint(self.host, self.port)
         """The instance that it is, or was, connected to."""
-        return Endpoint(self.host, self.port)
 
     def _connect(self) -> Any:
         try:
-            endpoint = self.locator.endpoint()
+            self.endpoint = self.locator.endpoint()
         except Unresolved as error:
             raise ConnectionError(str(error)) from None
-        self.host, self.port = endpoint.host, endpoint.port
+        self.host, self.port = self.endpoint.host, self.endpoint.port
         try:
             return super()._connect()
         except OSError:
@@ -79,18 +76,23 @@ class LocatedConnection(Connection):
         """Ask the instance that has refused a command where its master is, and leave it."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
+        with self.locator.turn() as first:
+            if first:
+                self._ask_successor()
+        self.leave()
+
+    def _ask_successor(self) -> None:
         try:
             for _ in range(POLLS):
                 if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
-                    break
+                    return
                 found = self._ask_role()
                 self.locator.learn(found.master)
                 if found.is_master:
-                    break
+                    return
                 time.sleep(POLL if found.master is None else 0)
         except (RedisError, OSError) as error:
             log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
-        self.leave()
 
     def leave(self) -> None:
         """Disconnect, and have the idle connections to the same instance dropped."""

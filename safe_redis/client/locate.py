@@ -1,8 +1,10 @@
 """Decides which instance to connect to: the one that a demoted master has named, the one in DNS, or the last one."""
 
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from safe_redis.client.replies import Role
 from safe_redis.errors import Unresolved
@@ -31,6 +33,23 @@ class Locator:
         self._resolver = resolver
         self._hint: tuple[Endpoint, float] | None = None
         self._last: Endpoint | None = None
+        self._asking = threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether this thread is the one that asks a demoted master; if another does, until that one is done.
+
+        The wait is bounded: a process may have been forked while a thread asked, which isn't there any more.
+        """
+        if self._asking.acquire(blocking=False):
+            try:
+                yield True
+            finally:
+                self._asking.release()
+            return
+        if self._asking.acquire(timeout=POLLS * POLL):
+            self._asking.release()
+        yield False
 
     @property
     def hint(self) -> Endpoint | None:

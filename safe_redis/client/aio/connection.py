@@ -33,18 +33,17 @@ class LocatedConnection(Connection):
         self.locator = locator
         self.reply_timeout: Any = DEFAULT
         super().__init__(**options)
-
-    @property
-    def endpoint(self) -> Endpoint:
+        self.endpoint = Endpoint(self.host, self.port)
         """The instance that it is, or was, connected to."""
-        return Endpoint(self.host, self.port)
 
     async def _connect(self) -> None:
         try:
-            endpoint = await asyncio.to_thread(self.locator.endpoint)
+            hint = self.locator.hint
+            # a thread only where DNS is asked
+            self.endpoint = hint if hint is not None else await asyncio.to_thread(self.locator.endpoint)
         except Unresolved as error:
             raise ConnectionError(str(error)) from None
-        self.host, self.port = endpoint.host, endpoint.port
+        self.host, self.port = self.endpoint.host, self.endpoint.port
         try:
             await super()._connect()
         except OSError:
