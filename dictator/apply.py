@@ -51,25 +51,23 @@ class Planner:
 def converge(
     runtime: Runtime,
     settings: Settings,
-    look: Callable[[], ClusterState],
+    observe_all: Callable[[], ClusterState],
     receipt: Receipt,
     planner: Planner,
     *,
     narration: Narration,
     force: bool,
 ) -> None:
-    """Observes (by `look`), plans and executes until a plan is done; receipt and narration say what it took.
+    """Observes (by `observe_all`), plans and executes until a plan is done; receipt and narration say what it took.
 
     Before the first change, every other dictator's connections are ended, and everything is observed again: what was
     planned before may have been overtaken by what another one had on the way.
     """
-
-    def make_plan(state: ClusterState) -> Plan:
-        return planner.plan(state, runtime.clock(), force=force)
-
     acting = False
     for _ in range(ROUNDS):
-        state, made = _observe_and_plan(look, receipt, narration, make_plan)
+        state, made = _observe_and_plan(
+            observe_all, receipt, narration, lambda state: planner.plan(state, runtime.clock(), force=force)
+        )
         _note_plan(receipt, narration, made)
         if not made.steps:
             return
@@ -83,23 +81,23 @@ def converge(
 
 
 def _observe_and_plan(
-    look: Callable[[], ClusterState],
+    observe_all: Callable[[], ClusterState],
     receipt: Receipt,
     narration: Narration,
     make_plan: Callable[[ClusterState], Plan],
 ) -> tuple[ClusterState, Plan]:
-    state = _observe(look, receipt, narration)
+    state = _observe(observe_all, receipt, narration)
     try:
         return state, make_plan(state)
     except Refused:
-        # instances are not observed in one moment: a switch that is under way may look like a lost disk
-        state = _observe(look, receipt, narration)
+        # instances are not observed in one moment: a switch that is under way may observe_all like a lost disk
+        state = _observe(observe_all, receipt, narration)
         return state, make_plan(state)
 
 
-def _observe(look: Callable[[], ClusterState], receipt: Receipt, narration: Narration) -> ClusterState:
+def _observe(observe_all: Callable[[], ClusterState], receipt: Receipt, narration: Narration) -> ClusterState:
     started = time.perf_counter()
-    state = look()
+    state = observe_all()
     _note(receipt, narration, "observe", f"observe {len(state.listed)} instances", started)
     for observed in state.everyone:
         narration.say("observed %s", observed)

@@ -35,7 +35,7 @@ class IdleConnections:
         now = time.monotonic()
         with self._lock:
             stale = [self._kept.pop(instance)] if instance in self._kept else []
-            old = [key for key, (since, _) in self._kept.items() if since < now - KEPT]
+            old = [key for key, (kept_at, _) in self._kept.items() if kept_at < now - KEPT]
             stale += [self._kept.pop(key) for key in old]
             self._kept[instance] = (now, connection)
         for _, unwanted in stale:

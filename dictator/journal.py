@@ -58,14 +58,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Pause(msgspec.Struct, frozen=True):
     """Since when the observer is paused (UTC), and why."""
 
-    since: str = ""
+    paused_at: str = msgspec.field(default="", name="since")
     reason: str = ""
 
     @property
     def timestamp(self) -> float:
-        """`since` in seconds since 1970; 0 if it is no time."""
+        """`paused_at` in seconds since 1970; 0 if it is no time."""
         try:
-            return datetime.fromisoformat(self.since).timestamp()
+            return datetime.fromisoformat(self.paused_at).timestamp()
         except ValueError:
             return 0.0
 

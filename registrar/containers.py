@@ -48,14 +48,14 @@ class Docker:
 
         An event sets it once more than needed rather than once too few: requests overlap.
         """
-        since = int(time.time())
+        start = int(time.time())
         while True:
             until = int(time.time()) + EVENTS_LAST
             try:
                 filters = {"type": "container", "event": EVENTS}
-                for _ in self._client.events(since=since, until=until, filters=filters):
+                for _ in self._client.events(since=start, until=until, filters=filters):
                     changed.set()
-                since = until
+                start = until
                 continue
             except FAILURES as error:
                 log.warning("failed to follow the events of Docker at %s: %s", self._host, error)

@@ -36,11 +36,11 @@ def count_run(state: str) -> None:
         LAST_APPLIED.set_to_current_time()
 
 
-def show_pause(since: float | None, reason: str = "") -> None:
+def show_pause(paused_at: float | None, reason: str = "") -> None:
     """Shows the pause, or that there is none."""
     PAUSED.clear()
-    if since is not None:
-        PAUSED.labels(reason).set(since)
+    if paused_at is not None:
+        PAUSED.labels(reason).set(paused_at)
 
 
 def serve(port: int, check: Callable[[], None]) -> None:

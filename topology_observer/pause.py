@@ -12,21 +12,21 @@ from topology_observer import metrics
 class Pause(msgspec.Struct, frozen=True):
     """Since when (UTC, ISO 8601) the observer is paused, and why; what pause.sh writes."""
 
-    since: str = ""
+    paused_at: str = msgspec.field(default="", name="since")
     reason: str = ""
 
     @property
     def timestamp(self) -> float:
-        """`since` in seconds since 1970; 0 if it is no time."""
+        """`paused_at` in seconds since 1970; 0 if it is no time."""
         try:
-            return datetime.fromisoformat(self.since).timestamp()
+            return datetime.fromisoformat(self.paused_at).timestamp()
         except ValueError:
             return 0.0
 
     def __str__(self) -> str:
-        since = f" since {self.since}" if self.since else ""
+        start = f" since {self.paused_at}" if self.paused_at else ""
         reason = f": {self.reason}" if self.reason else ""
-        return f"paused{since}{reason}"
+        return f"paused{start}{reason}"
 
 
 class PauseKey:

@@ -56,8 +56,8 @@ def _replication(instance: Instance, reply: Replies | NoAnswer) -> Replication |
         return error
 
 
-def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None], *, in_window: bool = False) -> T | None:
-    """What `look` returns, once it returns something; None after `seconds`. It is called at least once.
+def poll(runtime: Runtime, seconds: float, probe: Callable[[], T | None], *, in_window: bool = False) -> T | None:
+    """What `probe` returns, once it returns something; None after `seconds`. It is called at least once.
 
     The wait ends with the whole run's time, but for one in the window: the pause has a deadline of its own.
     """
@@ -67,7 +67,7 @@ def poll(runtime: Runtime, seconds: float, look: Callable[[], T | None], *, in_w
     pause = FIRST_INTERVAL
     while True:
         started = runtime.now()
-        result = look()
+        result = probe()
         if result is not None:
             return result
         now = runtime.now()

@@ -148,8 +148,8 @@ class Window:
 
     def _check_fence(self, source: Instance) -> None:
         """The fence does not expire, but while this process stood still, somebody else may have lifted it."""
-        since = self._promoted_at or self._fenced_at or 0.0
-        if self._run.runtime.now() - since > self._run.settings.pause_timeout:
+        began = self._promoted_at or self._fenced_at or 0.0
+        if self._run.runtime.now() - began > self._run.settings.pause_timeout:
             rep = read_replication(self._run.runtime, source)
             if not rep.parked or Offset(rep.history.replid, rep.history.offset) != self._wanted:
                 self._run.undo.clear()

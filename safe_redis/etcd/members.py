@@ -63,8 +63,8 @@ class Member:
             response = self._pool.request(method, self.url + path, headers=headers, body=body, timeout=limits)
         except HTTPError as error:
             raise _failed(error) from error
-        found = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, found, response.data)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, response.data)
 
     @contextmanager
     def stream(self, path: str, *, headers: Mapping[str, str], body: bytes) -> Iterator[Stream]:

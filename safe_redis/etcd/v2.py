@@ -71,8 +71,8 @@ class StoreV2:
 
     def read_children(self, key: str) -> Listing:
         headers, result = self._send(f"list {key}", "GET", key, allow=(NOT_FOUND,))
-        found = result.node.nodes if isinstance(result, _Result) else ()
-        nodes = {child.key.rpartition("/")[2]: child.node() for child in found if not child.dir}
+        children = result.node.nodes if isinstance(result, _Result) else ()
+        nodes = {child.key.rpartition("/")[2]: child.node() for child in children if not child.dir}
         return Listing(nodes, *_headers(headers))
 
     def put(self, key: str, value: str, ttl: int | None = None) -> int:

@@ -54,15 +54,15 @@ class LocatedConnection(Connection):
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
         try:
             await super().on_connect_check_health(check_health)
-            found = await self._ask_role()
+            role = await self._ask_role()
         except RedisError:
             self.locator.doubt(self.endpoint)
             raise
-        if not self.locator.accepts(found):
+        if not self.locator.accepts(role):
             self.locator.doubt(self.endpoint)
-            self.locator.learn(found.master)
+            self.locator.learn(role.master)
             self.locator.leave(self.endpoint)
-            raise NotMaster(f"{self.endpoint} is {found}")
+            raise NotMaster(f"{self.endpoint} is {role}")
         self.locator.confirm(self.endpoint)
 
     async def _ask_role(self) -> Role:
@@ -88,11 +88,11 @@ class LocatedConnection(Connection):
             for _ in range(POLLS):
                 if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
                     break
-                found = await self._ask_role()
-                self.locator.learn(found.master)
-                if found.is_master:
+                role = await self._ask_role()
+                self.locator.learn(role.master)
+                if role.is_master:
                     break
-                await asyncio.sleep(POLL if found.master is None else 0)
+                await asyncio.sleep(POLL if role.master is None else 0)
         except (RedisError, OSError) as error:
             log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
         await self.leave()
