@@ -80,12 +80,12 @@ class Cell(ABC):
         return all(self._follows(number) for number in range(len(self.links)) if number != self.master)
 
     def _follows(self, number: int) -> bool:
-        found, wanted = self.links[number].info(), self.links[self.master].info()
+        slave, master = self.links[number].info(), self.links[self.master].info()
         return (
-            wanted["role"] == "master"
-            and (found.get("master_host"), found.get("master_port")) == (HOST, str(self.addresses[self.master][1]))
-            and found["master_link_status"] == "up"
-            and found["master_replid"] == wanted["master_replid"]
+            master["role"] == "master"
+            and (slave.get("master_host"), slave.get("master_port")) == (HOST, str(self.addresses[self.master][1]))
+            and slave["master_link_status"] == "up"
+            and slave["master_replid"] == master["master_replid"]
         )
 
     def full_resyncs(self) -> int:
@@ -137,5 +137,7 @@ class Dictator(Cell):
 
     def document(self, master: int) -> bytes:
         """The topology with that master."""
-        found = [{"address": host, "port": port} for host, port in self.addresses]
-        return msgspec.json.encode({"master": found[master], "slaves": found[:master] + found[master + 1 :]})
+        documents = [{"address": host, "port": port} for host, port in self.addresses]
+        return msgspec.json.encode(
+            {"master": documents[master], "slaves": documents[:master] + documents[master + 1 :]}
+        )

@@ -144,14 +144,16 @@ def _change(cluster: Cluster, client: Client, master: str) -> dict[str, Any]:
     cluster.apply()
     client.wait_at(cluster.nodes[master].port)
     _quiet(cluster, before["observer"])
-    found = {name: logs.since(service.process.log, before[name]) for name, service in services.items()}
-    return {"triggered": triggered, "port": cluster.nodes[master].port, **found}
+    lines = {name: logs.lines_after(service.process.log, before[name]) for name, service in services.items()}
+    return {"triggered": triggered, "port": cluster.nodes[master].port, **lines}
 
 
 def _quiet(cluster: Cluster, offset: int) -> None:
     """Until the observer's run has ended."""
     log = cluster.observer.process.log
-    wait_until(lambda: any("ended the run" in each.text for each in logs.since(log, offset)), "the run has ended", 30)
+    wait_until(
+        lambda: any("ended the run" in line.text for line in logs.lines_after(log, offset)), "the run has ended", 30
+    )
 
 
 def _apply(cluster: Cluster, master: str) -> None:
@@ -166,7 +168,7 @@ def _told(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[st
     dictator, observer = change["dictator"], change["observer"]
     put, dns = (logs.first(observer, f"notified http://redis-1-{name}") for name in ("dictator", "dnsd"))
     (_, last, _), (first, _, port) = report["served"][place - 1 : place + 1]
-    found = next(each for each in report["lookups"] if each[0] > last and each[2] == port)
+    lookup = next(lookup for lookup in report["lookups"] if lookup[0] > last and lookup[2] == port)
     return {
         "trigger": (put.began - change["triggered"]) * 1000,
         "resolve": logs.took(dictator, "resolve "),
@@ -175,10 +177,10 @@ def _told(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[st
         "window": logs.took(dictator, "pause ", "drain ", "fence ", "promote ", "hand over "),
         "follow": logs.took(dictator, "follow "),
         "answer": (dns.began - logs.first(dictator, "applied ").at) * 1000,
-        "visible": (found[1] - dns.began) * 1000,
-        "first ack": (first - found[1]) * 1000,
+        "visible": (lookup[1] - dns.began) * 1000,
+        "first ack": (first - lookup[1]) * 1000,
         "publish": dns.ms,
-        "lookup": (found[1] - found[0]) * 1000,
+        "lookup": (lookup[1] - lookup[0]) * 1000,
         "outage": (first - last) * 1000,
     }
 

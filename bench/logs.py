@@ -27,7 +27,7 @@ class NotLoggedError(Exception):
     """An expected line is missing; the message says which."""
 
 
-def since(log: Path, offset: int) -> tuple[Line, ...]:
+def lines_after(log: Path, offset: int) -> tuple[Line, ...]:
     """The lines from the offset (bytes) on."""
     with log.open("rb") as file:
         file.seek(offset)

@@ -102,11 +102,11 @@ class SentinelFailover(Cell):
         assert self._link is not None  # noqa: S101 - started
         flags = self._link.send(("SENTINEL", "MASTER", "bench"))[0]
         states = dict(zip(flags[::2], flags[1::2], strict=True))
-        slaves = [dict(zip(each[::2], each[1::2], strict=True)) for each in self._slaves()]
+        slaves = [dict(zip(fields[::2], fields[1::2], strict=True)) for fields in self._slaves()]
         return (
             states["flags"] == "master"
             # it asks them every 10 s only; one slave that it believes in is enough for the next failover
-            and any((each["flags"], each["master-link-status"]) == ("slave", "ok") for each in slaves)
+            and any((fields["flags"], fields["master-link-status"]) == ("slave", "ok") for fields in slaves)
         )
 
     def _slaves(self) -> list[list[str]]:
@@ -131,6 +131,6 @@ class Ordering2014(Cell):
         """See bench/ordering_2014.py."""
         others = [number for number in range(len(self.servers)) if number not in (self.master, new)]
         ordering_2014.switch(
-            self.addresses[self.master], self.addresses[new], [self.addresses[each] for each in others]
+            self.addresses[self.master], self.addresses[new], [self.addresses[number] for number in others]
         )
         self.master = new

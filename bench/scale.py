@@ -50,42 +50,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = 5 if chosen.quick else chosen.switches
     with common.directory(chosen.directory) as directory:
         sizes = [_size(directory / str(slaves), slaves, count) for slaves in chosen.slaves]
-    print(figures.table(HEADS, [_row(each) for each in sizes]))
+    print(figures.table(HEADS, [_row(size) for size in sizes]))
     print(f"\nwhere the time of apply goes:\n{figures.table(*_profile(sizes))}")
     common.finish({"sizes": sizes}, _ratios(sizes), chosen.json)
-    return 1 if any(each["missing"] or each["phantom"] for each in sizes) else 0
+    return 1 if any(size["missing"] or size["phantom"] for size in sizes) else 0
 
 
 def _size(directory: Path, slaves: int, count: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"slaves": slaves, "apply": [], "window": [], "no-op": [], "errors": 0}
-    found |= {"missing": 0, "phantom": 0, "steps": {}}
+    results: dict[str, Any] = {"slaves": slaves, "apply": [], "window": [], "no-op": [], "errors": 0}
+    results |= {"missing": 0, "phantom": 0, "steps": {}}
     with Dictator(directory, slaves + 1) as cell:
         for _ in range(count):
-            _switch(cell, found)
+            _switch(cell, results)
         for _ in range(count):
-            _no_op(cell, found)
+            _no_op(cell, results)
     with Bare(directory / "bare", slaves + 1) as bare:
-        found["bare"] = [_bare(bare) for _ in range(count)]
-    found["dns"] = _dns(directory, slaves, count)
+        results["bare"] = [_bare(bare) for _ in range(count)]
+    results["dns"] = _dns(directory, slaves, count)
     common.say(f"{slaves} slaves done")
-    return found
+    return results
 
 
-def _switch(cell: Dictator, found: dict[str, Any]) -> None:
+def _switch(cell: Dictator, results: dict[str, Any]) -> None:
     cell.settle()
     old, new = cell.master, (cell.master + 1) % len(cell.servers)
     with Load(Order(cell.addresses, old, new, "bench", 1, interval=INTERVAL)) as load:
         load.wait("writing")
         time.sleep(LEAD)
-        found["apply"].append(_timed(lambda: cell.switch(new)))
+        results["apply"].append(_timed(lambda: cell.switch(new)))
         load.wait("moved")
         time.sleep(LEAD)
     for step in cell.receipt["steps"]:
-        found["steps"].setdefault(step["step"], []).append(step["ms"])
-    told = judged(load.report, cell.links[new].send(("LRANGE", "bench", 0, -1), ("DEL", "bench"))[0])
-    found["window"].append(window(load.report, new, told.missing))
-    found["missing"] += len(told.missing)
-    found["phantom"] += len(told.phantom)
+        results["steps"].setdefault(step["step"], []).append(step["ms"])
+    verdict = judged(load.report, cell.links[new].send(("LRANGE", "bench", 0, -1), ("DEL", "bench"))[0])
+    results["window"].append(window(load.report, new, verdict.missing))
+    results["missing"] += len(verdict.missing)
+    results["phantom"] += len(verdict.phantom)
 
 
 def _bare(cell: Bare) -> float:
@@ -93,15 +93,15 @@ def _bare(cell: Bare) -> float:
     return _timed(lambda: cell.switch((cell.master + 1) % len(cell.servers)))
 
 
-def _no_op(cell: Dictator, found: dict[str, Any]) -> None:
+def _no_op(cell: Dictator, results: dict[str, Any]) -> None:
     cell.settle()
     at = cell.master
     with Load(Order(cell.addresses, at, at, "bench", 1, interval=INTERVAL)) as load:
         load.wait("writing")
-        found["no-op"].append(_timed(lambda: cell.switch(at)))
+        results["no-op"].append(_timed(lambda: cell.switch(at)))
     if cell.receipt["changed"]:
         raise RuntimeError(f"this was to change nothing: {cell.receipt}")
-    found["errors"] += len(load.report["refused"])
+    results["errors"] += len(load.report["refused"])
     cell.links[at].send(("DEL", "bench"))
 
 
@@ -165,7 +165,7 @@ def _ratios(sizes: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
     return ratios | {
         f"no-op ms with {small['slaves']} slaves": figures.median(small["no-op"]),
-        "no-op errors": sum(each["errors"] for each in sizes),
+        "no-op errors": sum(size["errors"] for size in sizes),
     }
 
 

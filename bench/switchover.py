@@ -75,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if chosen.plot is not None:
         from bench import plot  # noqa: PLC0415 - matplotlib takes a second to load, and a plot is seldom wanted
 
-        plot.windows({(each.cell, each.writers): _windows(samples, each) for each in samples}, chosen.plot)
-    common.finish({"switches": [asdict(each) for each in samples]}, ratios(samples), chosen.json)
-    lost = [each for each in samples if each.cell == "dictator" and (each.missing or each.phantom)]
+        plot.windows({(sample.cell, sample.writers): _windows(samples, sample) for sample in samples}, chosen.plot)
+    common.finish({"switches": [asdict(sample) for sample in samples]}, ratios(samples), chosen.json)
+    lost = [sample for sample in samples if sample.cell == "dictator" and (sample.missing or sample.phantom)]
     return 1 if lost else 0
 
 
@@ -146,18 +146,18 @@ class Run:
             load.wait("moved")
             time.sleep(LEAD)
         master = Connection(*cell.addresses[cell.master])
-        found = judged(load.report, master.send(("LRANGE", key, 0, -1), ("DEL", key))[0])
+        verdict = judged(load.report, master.send(("LRANGE", key, 0, -1), ("DEL", key))[0])
         master.close()
         self.samples.append(
             Sample(
                 cell.name,
                 writers,
-                window(load.report, cell.master, found.missing),
+                window(load.report, cell.master, verdict.missing),
                 operation,
-                found.acked,
-                len(found.missing),
-                len(found.phantom),
-                found.unknown,
+                verdict.acked,
+                len(verdict.missing),
+                len(verdict.phantom),
+                verdict.unknown,
             )
         )
 
@@ -165,9 +165,9 @@ class Run:
 def rows(samples: Sequence[Sample]) -> list[list[object]]:
     """A row for each cell and number of writers, in the order in which they came first."""
     made = []
-    for writers, cell in sorted({(each.writers, each.cell): None for each in samples}, key=lambda pair: pair[0]):
-        mine = [each for each in samples if (each.writers, each.cell) == (writers, cell)]
-        windows = [each.window for each in mine]
+    for writers, cell in sorted({(sample.writers, sample.cell): None for sample in samples}, key=lambda pair: pair[0]):
+        mine = [sample for sample in samples if (sample.writers, sample.cell) == (writers, cell)]
+        windows = [sample.window for sample in mine]
         made.append(
             [
                 cell,
@@ -176,9 +176,9 @@ def rows(samples: Sequence[Sample]) -> list[list[object]]:
                 min(windows),
                 figures.median(windows),
                 figures.percentile(windows, 99),
-                figures.median([each.operation for each in mine]),
+                figures.median([sample.operation for sample in mine]),
                 *(
-                    sum(getattr(each, name) for each in mine)
+                    sum(getattr(sample, name) for sample in mine)
                     for name in ("acked", "missing", "phantom", "full_resyncs")
                 ),
             ]
@@ -187,34 +187,34 @@ def rows(samples: Sequence[Sample]) -> list[list[object]]:
 
 
 def ratios(samples: Sequence[Sample]) -> Mapping[str, float]:
-    """The dictator against each other cell, by windows, for each number of writers."""
-    found: dict[str, Any] = {}
-    for writers in sorted({each.writers for each in samples}):
+    """The dictator against sample other cell, by windows, for sample number of writers."""
+    summary: dict[str, Any] = {}
+    for writers in sorted({sample.writers for sample in samples}):
         by_cell = {
             name: [sample.window for sample in samples if (sample.cell, sample.writers) == (name, writers)]
             for name in {sample.cell for sample in samples}
         }
         mine, floor = by_cell["dictator"], by_cell["floor"]
-        found |= {
+        summary |= {
             f"window/floor median w{writers}": figures.median(mine) / figures.median(floor),
             f"window/floor p99 w{writers}": figures.percentile(mine, 99) / figures.percentile(floor, 99),
         }
-        found |= {
+        summary |= {
             f"{name}/window median w{writers}": figures.median(by_cell[name]) / figures.median(mine)
             for name in ("FAILOVER TO", "SENTINEL FAILOVER", "COORDINATED", "2014 ordering")
             if name in by_cell
         }
-    ours = [each for each in samples if each.cell == "dictator"]
-    sentinel = [each for each in samples if each.cell == "SENTINEL FAILOVER"]
-    return found | {
-        "missing": sum(each.missing for each in ours),
-        "phantom": sum(each.phantom for each in ours),
-        "lost by Sentinel": sum(each.missing for each in sentinel) / sum(each.acked for each in sentinel),
+    ours = [sample for sample in samples if sample.cell == "dictator"]
+    sentinel = [sample for sample in samples if sample.cell == "SENTINEL FAILOVER"]
+    return summary | {
+        "missing": sum(sample.missing for sample in ours),
+        "phantom": sum(sample.phantom for sample in ours),
+        "lost by Sentinel": sum(sample.missing for sample in sentinel) / sum(sample.acked for sample in sentinel),
     }
 
 
 def _windows(samples: Sequence[Sample], like: Sample) -> list[float]:
-    return [each.window for each in samples if (each.cell, each.writers) == (like.cell, like.writers)]
+    return [sample.window for sample in samples if (sample.cell, sample.writers) == (like.cell, like.writers)]
 
 
 if __name__ == "__main__":

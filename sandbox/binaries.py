@@ -27,10 +27,10 @@ def redis_server(flavour: str = "redis-7.0") -> Path:
 def etcd(release: str = "3.4") -> Path:
     """The etcd of a release, one of ETCDS."""
     if release == "3.4":
-        found = shutil.which("etcd")
-        if found is None:
+        etcd = shutil.which("etcd")
+        if etcd is None:
             raise MissingBinaryError("etcd is missing: apt-get install etcd-server or scripts/setup.sh")
-        return Path(found)
+        return Path(etcd)
     return _ours(_ETCDS[release])
 
 
@@ -40,10 +40,10 @@ def coredns() -> Path:
 
 
 def _ours(path: str) -> Path:
-    found = ROOT / ".servers" / path
-    if not found.exists():
-        raise MissingBinaryError(f"{found} is missing: sh scripts/setup.sh test")
-    return found
+    binary = ROOT / ".servers" / path
+    if not binary.exists():
+        raise MissingBinaryError(f"{binary} is missing: sh scripts/setup.sh test")
+    return binary
 
 
 def _from_package(package: str, path: str) -> Path:

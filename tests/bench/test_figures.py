@@ -23,9 +23,9 @@ def test_acks_that_were_lost_do_not_shorten_the_window() -> None:
         "refused": ["refused", "phantom"],
         "unknown": ["unknown"],
     }
-    found = judged(report, ["survives", "new", "phantom", "unknown"])
-    assert (found.missing, found.phantom) == (("lost",), ("phantom",))
-    assert window(report, 1, found.missing) == pytest.approx(1000)
+    verdict = judged(report, ["survives", "new", "phantom", "unknown"])
+    assert (verdict.missing, verdict.phantom) == (("lost",), ("phantom",))
+    assert window(report, 1, verdict.missing) == pytest.approx(1000)
     assert window(report, 1, ()) == pytest.approx(500)
 
 
