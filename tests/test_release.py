@@ -29,7 +29,7 @@ def succeeds(*argv: str | Path, cwd: Path = ROOT) -> str:
     return done.stdout
 
 
-def found(pattern: str, *paths: Path) -> set[str]:
+def matches(pattern: str, *paths: Path) -> set[str]:
     return {match for path in paths for match in re.findall(pattern, path.read_text(), re.MULTILINE)}
 
 
@@ -37,20 +37,20 @@ def test_the_images_labels_carry_the_version() -> None:
     dockerfiles = tuple(path for path in ROOT.glob("*/Dockerfile") if path.parent.name != "sandbox")
     assert len(dockerfiles) >= 5
     for dockerfile in dockerfiles:
-        assert found(r"^ARG VERSION=(.*)$", dockerfile) == {__version__}, dockerfile
-        assert found(r'image\.version="(.*?)"', dockerfile) == {"${VERSION}"}, dockerfile
+        assert matches(r"^ARG VERSION=(.*)$", dockerfile) == {__version__}, dockerfile
+        assert matches(r'image\.version="(.*?)"', dockerfile) == {"${VERSION}"}, dockerfile
 
 
 def test_the_units_run_images_of_the_version() -> None:
     units = tuple(ROOT.glob("units/**/*.service"))
-    images = found(r"^Environment=\w+_IMAGE=(.*)$", *units)
+    images = matches(r"^Environment=\w+_IMAGE=(.*)$", *units)
     assert len(images) >= 4
     assert {image.rpartition(":")[2] for image in images} == {__version__}
 
 
 def test_the_fleet_guide_names_the_version() -> None:
-    assert found(r"^version=(.*)$", ROOT / "docs/fleet.md") == {__version__}
-    assert found(r"safe-redis/[a-z-]+:(\d[\w.]*)", ROOT / "docs/fleet.md") == {__version__}
+    assert matches(r"^version=(.*)$", ROOT / "docs/fleet.md") == {__version__}
+    assert matches(r"safe-redis/[a-z-]+:(\d[\w.]*)", ROOT / "docs/fleet.md") == {__version__}
 
 
 def test_the_changelog_begins_with_the_version_and_its_date() -> None:

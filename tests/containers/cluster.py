@@ -185,12 +185,12 @@ class Cluster:
         if self.info(master).get("role") != "master":
             return f"{master} is no master"
         for node in NODES:
-            told = self.info(node) if node != master else {}
-            following = told.get("master_host"), told.get("master_link_status")
+            replication = self.info(node) if node != master else {}
+            following = replication.get("master_host"), replication.get("master_link_status")
             if node != master and following != (where, "up"):
                 return f"{node} follows {following}, not {where}"
-        found = self.master_in_dns()
-        return "" if found == f"{where} 6379" else f"DNS has {found!r} for the master, not {where}"
+        published = self.master_in_dns()
+        return "" if published == f"{where} 6379" else f"DNS has {published!r} for the master, not {where}"
 
     def wait_converged(self, master: str, timeout: float = 90) -> None:
         """Return once everybody follows that master, and DNS says so."""

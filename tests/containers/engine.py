@@ -51,8 +51,8 @@ def docker(*arguments: str, timeout: float = 60, text: str = "") -> str:
 
 def inspect(thing: str) -> dict[str, Any]:
     """What the engine knows of a container or an image."""
-    told: list[dict[str, Any]] = json.loads(docker("inspect", thing))
-    return told[0]
+    described: list[dict[str, Any]] = json.loads(docker("inspect", thing))
+    return described[0]
 
 
 def answers() -> bool:

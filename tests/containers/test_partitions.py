@@ -80,12 +80,12 @@ def refusal(cluster: Cluster) -> tuple[int, str]:
     """What the dictator answers once core-01 has been found again; until then it leaves it out."""
     answer = (0, "")
 
-    def found() -> bool:
+    def core_01_resolves() -> bool:
         nonlocal answer
         answer = cluster.put(MASTER, "core-02")
         return answer[0] != 202
 
-    wait_until(found, "core-01 is found again", timeout=90)
+    wait_until(core_01_resolves, "core-01 is found again", timeout=90)
     return answer
 
 

@@ -61,13 +61,13 @@ FATES = st.tuples(st.sampled_from(["acked", "refused", "unknown"]), st.integers(
 @given(fates=st.lists(FATES, max_size=30), foreign=st.integers(min_value=0, max_value=3), shuffle=st.randoms())
 def test_every_history_is_told_as_it_was(fates: list[tuple[str, int]], foreign: int, shuffle: Random) -> None:
     """Each write has a fate and a number of times that it got into the list: that is what the tally must find."""
-    told: dict[str, list[str]] = {"acked": [], "refused": [], "unknown": []}
+    outcomes: dict[str, list[str]] = {"acked": [], "refused": [], "unknown": []}
     stored = [f"foreign {n}" for n in range(foreign)]
     for number, (fate, times) in enumerate(fates):
-        told[fate].append(str(number))
+        outcomes[fate].append(str(number))
         stored += [str(number)] * times
     shuffle.shuffle(stored)
-    result = tally(Outcomes(*(tuple(told[fate]) for fate in ("acked", "refused", "unknown"))), stored)
+    result = tally(Outcomes(*(tuple(outcomes[fate]) for fate in ("acked", "refused", "unknown"))), stored)
 
     assert result.acked == sum(fate == "acked" for fate, _ in fates)
     assert len(result.missing) == fates.count(("acked", 0))

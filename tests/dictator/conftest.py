@@ -33,8 +33,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for decision in figures.decisions:
             terminalreporter.write_line(f"    settled by force: {decision}")
     for name in dict.fromkeys(name for name, _ in FIGURES):
-        of_name = [figures for (each, _), figures in FIGURES.items() if each == name]
+        of_name = [figures for (case, _), figures in FIGURES.items() if case == name]
         terminalreporter.write_line(
-            f"{name}: {sum(each.runs for each in of_name)} runs, {sum(each.missing for each in of_name)} missing, "
-            f"{sum(each.phantom for each in of_name)} phantom, {sum(each.stuck for each in of_name)} stuck"
+            f"{name}: {sum(part.runs for part in of_name)} runs, {sum(part.missing for part in of_name)} missing, "
+            f"{sum(part.phantom for part in of_name)} phantom, {sum(part.stuck for part in of_name)} stuck"
         )

@@ -53,8 +53,8 @@ class Group:
 
     def topology(self, master: str, *slaves: str) -> Topology:
         """The document, parsed."""
-        found = [Address(self.where(name).host, self.where(name).port) for name in (master, *slaves)]
-        return Topology(found[0], tuple(found[1:]))
+        addresses = [Address(self.where(name).host, self.where(name).port) for name in (master, *slaves)]
+        return Topology(addresses[0], tuple(addresses[1:]))
 
     def apply(self, master: str, *slaves: str, force: bool = False, **settings: Any) -> Receipt:
         """Applies a topology with a dictator of these settings."""
@@ -74,16 +74,17 @@ class Group:
 
     def replication(self, name: str) -> dict[str, Any]:
         """Its replication section."""
-        found: dict[str, Any] = self[name].info("replication")
-        return found
+        replication: dict[str, Any] = self[name].info("replication")
+        return replication
 
     def follows(self, slave: str, master: str) -> bool:
         """Whether it is linked to the master, at the topology's address, and has applied all that the master has."""
-        top, found = self.replication(master), self.replication(slave)
-        if found["role"] != "slave" or found["master_link_status"] != "up":
+        master_info, slave_info = self.replication(master), self.replication(slave)
+        if slave_info["role"] != "slave" or slave_info["master_link_status"] != "up":
             return False
-        same = found["master_replid"] == top["master_replid"] and found["master_port"] == self.where(master).port
-        return bool(same and found["slave_repl_offset"] >= top["master_repl_offset"])
+        same_history = slave_info["master_replid"] == master_info["master_replid"]
+        same_port = slave_info["master_port"] == self.where(master).port
+        return bool(same_history and same_port and slave_info["slave_repl_offset"] >= master_info["master_repl_offset"])
 
     def is_led_by(self, master: str, *slaves: str) -> None:
         """Asserts that the instance is a writable master, and waits until the slaves follow it."""
@@ -97,11 +98,11 @@ class Group:
         return {name: self._state(name) for name, server in self.servers.items() if server.running}
 
     def _state(self, name: str) -> Mapping[str, Any]:
-        found = self.replication(name)
-        told = {each: found.get(each) for each in ("role", "master_host", "master_port", "master_replid")}
-        return told | {"keys": self.keys(name), "min": self[name].config_get("min-replicas-to-write")}
+        replication = self.replication(name)
+        summary = {field: replication.get(field) for field in ("role", "master_host", "master_port", "master_replid")}
+        return summary | {"keys": self.keys(name), "min": self[name].config_get("min-replicas-to-write")}
 
 
 def fill(client: "redis.Redis", count: int = 100, prefix: str = "key") -> None:
     """Writes keys."""
-    client.mset({f"{prefix}:{each}": "value" for each in range(count)})
+    client.mset({f"{prefix}:{number}": "value" for number in range(count)})

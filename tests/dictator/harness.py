@@ -48,7 +48,7 @@ class Outcome:
         missing, phantom = self.tally.missing, self.tally.phantom
         lost = (f"{len(missing)} missing of {self.tally.acked}",) if missing else ()
         extra = (f"{len(phantom)} phantom",) if phantom else ()
-        return tuple(f"{self.run}: {each}; answers {self.answers}" for each in (*lost, *extra, *self.stuck))
+        return tuple(f"{self.run}: {problem}; answers {self.answers}" for problem in (*lost, *extra, *self.stuck))
 
 
 @dataclass
@@ -92,13 +92,13 @@ class Harness:
     def document(self, master: str, slaves: Iterable[str] | None = None) -> str:
         """The topology; all the others are slaves unless they are given."""
         others = [name for name in NAMES if name != master] if slaves is None else list(slaves)
-        told = {name: {"address": proxy.host, "port": proxy.port} for name, proxy in self.proxies.items()}
-        return json.dumps({"master": told[master], "slaves": [told[name] for name in others]})
+        addresses = {name: {"address": proxy.host, "port": proxy.port} for name, proxy in self.proxies.items()}
+        return json.dumps({"master": addresses[master], "slaves": [addresses[name] for name in others]})
 
     def info(self, name: str) -> dict[str, Any]:
         """INFO replication of an instance, asked directly."""
-        found: dict[str, Any] = self.clients[name].info("replication")
-        return found
+        info: dict[str, Any] = self.clients[name].info("replication")
+        return info
 
     def setting(self, name: str, setting: str) -> int:
         """A setting of an instance that is a number."""
@@ -106,24 +106,24 @@ class Harness:
 
     def follows(self, slave: str, master: str) -> bool:
         """Whether it is linked to the master, at the proxy's address, and has its history."""
-        found = self.info(slave)
-        if found["role"] != "slave" or found["master_link_status"] != "up":
+        info = self.info(slave)
+        if info["role"] != "slave" or info["master_link_status"] != "up":
             return False
-        same_history: bool = found["master_replid"] == self.info(master)["master_replid"]
-        return same_history and bool(found["master_port"] == self.proxies[master].port)
+        same_history: bool = info["master_replid"] == self.info(master)["master_replid"]
+        return same_history and bool(info["master_port"] == self.proxies[master].port)
 
     def wrong(self, master: str) -> list[str]:
         """What is not as `master` being the one and only master demands; empty when all is well."""
-        told = [] if self.info(master)["role"] == "master" else [f"{master} is no master"]
+        faults = [] if self.info(master)["role"] == "master" else [f"{master} is no master"]
         for name in NAMES:
-            found = self.info(name)
-            if f"{found.get('master_host')}:{found.get('master_port')}" == FENCE:
-                told.append(f"{name} is parked")
+            info = self.info(name)
+            if f"{info.get('master_host')}:{info.get('master_port')}" == FENCE:
+                faults.append(f"{name} is parked")
             if self.setting(name, "min-replicas-to-write") >= LEFTOVER:
-                told.append(f"{name} is fenced by min-replicas-to-write")
+                faults.append(f"{name} is fenced by min-replicas-to-write")
             if name != master and not self.follows(name, master):
-                told.append(f"{name} doesn't follow {master}: {found}")
-        return told
+                faults.append(f"{name} doesn't follow {master}: {info}")
+        return faults
 
     # Doing things
 
@@ -144,8 +144,8 @@ class Harness:
                 wait_until(partial(self.follows, name, parent), f"{name} follows {parent}", PATIENCE)
 
     def _settled(self, name: str) -> bool:
-        found = self.clients[name].info("persistence")
-        return not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"])
+        persistence = self.clients[name].info("persistence")
+        return not (persistence["aof_rewrite_in_progress"] or persistence["aof_rewrite_scheduled"])
 
     def apply(self, document: str, *, force: bool = False, **settings: float) -> Job:
         """Starts a dictator that applies the document."""
@@ -194,10 +194,10 @@ class Harness:
         if not stuck:
             stuck += self._complaint(lambda: wait_until(lambda: self.agree(writers.key), "the copies agree", PATIENCE))
         stored = [str(value) for value in self.clients[master].lrange(writers.key, 0, -1)]
-        found = tally(outcomes, stored)
+        verdict = tally(outcomes, stored)
         if not stuck:
             self.clients[master].delete(writers.key)
-        return Outcome(run, found, tuple(answers), tuple(stuck), decided)
+        return Outcome(run, verdict, tuple(answers), tuple(stuck), decided)
 
     @staticmethod
     def _complaint(wait: Callable[[], None]) -> list[str]:

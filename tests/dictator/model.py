@@ -192,7 +192,7 @@ class Redis:
         return {"loading": "0", "aof_enabled": "1", "aof_rewrite_in_progress": busy, **status}
 
     def _replication(self, slaves: int) -> dict[str, str]:
-        found = {
+        reply = {
             "role": "master" if self.master else "slave",
             "connected_slaves": str(slaves),
             "master_replid": self.replid,
@@ -204,12 +204,12 @@ class Redis:
         }
         if self.following is not None:
             host, port = self.following
-            found |= {"master_host": host, "master_port": str(port), "slave_repl_offset": str(self.offset)}
-            found |= {"master_link_status": "up" if self.link else "down", "master_sync_in_progress": "0"}
-        return found
+            reply |= {"master_host": host, "master_port": str(port), "slave_repl_offset": str(self.offset)}
+            reply |= {"master_link_status": "up" if self.link else "down", "master_sync_in_progress": "0"}
+        return reply
 
 
-FIELDS = tuple(each.name for each in fields(Redis))
+FIELDS = tuple(field.name for field in fields(Redis))
 
 
 def written(command: Command) -> str | None:

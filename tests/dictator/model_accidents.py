@@ -137,7 +137,7 @@ def pop(cluster: Cluster) -> None:
 
 def shapes(clusters: Iterable[Cluster]) -> list[Cluster]:
     """One of each shape: what differs in numbers only need not be tried again."""
-    found: dict[object, Cluster] = {}
+    distinct: dict[object, Cluster] = {}
     for cluster in clusters:
-        found.setdefault(cluster.shape(), cluster)
-    return list(found.values())
+        distinct.setdefault(cluster.shape(), cluster)
+    return list(distinct.values())

@@ -424,6 +424,6 @@ class Cluster:
         refusal = self._denied(node, command)
         if refusal is None:
             node.take(("record", text))
-            found = re.search(r'"epoch":(\d+)', text)
-            self.epoch = max(self.epoch, int(found[1]) if found else 0)
+            match = re.search(r'"epoch":(\d+)', text)
+            self.epoch = max(self.epoch, int(match[1]) if match else 0)
         return refusal or "OK"

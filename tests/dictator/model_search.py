@@ -67,10 +67,10 @@ class _Play:
 
     def choices(self) -> list[int]:
         """Who can act next: the dictators by their numbers, an accident after them."""
-        found = [number for number, task in enumerate(self.tasks) if not task.dead]
-        if self.happened < len(self.accidents) and found:
-            found.append(len(self.tasks))
-        return found
+        choices = [number for number, task in enumerate(self.tasks) if not task.dead]
+        if self.happened < len(self.accidents) and choices:
+            choices.append(len(self.tasks))
+        return choices
 
     def step(self, number: int) -> None:
         if number == len(self.tasks):
@@ -112,15 +112,15 @@ def explore(
     """
     search = _Search(check, switches, limit, first=first)
     stack: list[tuple[Path, int]] = [((number,), switches) for number in reversed(range(len(actors)))]
-    while stack and not search.found.cut:
+    while stack and not search.result.cut:
         path, left = stack.pop()
         play = _Play(start, actors, accidents)
         for number in path:
             play.step(number)
         stack += search.follow(play, path, left)
         play.close()
-    search.found.states = len(search.seen)
-    return search.found
+    search.result.states = len(search.seen)
+    return search.result
 
 
 class _Search:
@@ -132,11 +132,11 @@ class _Search:
         self.limit = limit
         self.first = first
         self.seen: dict[int, int] = {}
-        self.found = Found()
+        self.result = Found()
 
     def follow(self, play: _Play, path: Path, left: int) -> list[tuple[Path, int]]:
         """Lets the last actor of the path go on until it is done, then the others; returns the branches on the way."""
-        self.found.runs += 1
+        self.result.runs += 1
         branches: list[tuple[Path, int]] = []
         while self._visit(play, path, left) and (choices := play.choices()):
             last = path[-1]
@@ -149,14 +149,14 @@ class _Search:
         return branches
 
     def _visit(self, play: _Play, path: Path, left: int) -> bool:
-        """Checks the state if it is new; whether there is something to be found beyond it."""
+        """Checks the state if it is new; whether there is something to be result beyond it."""
         key = hash((play.key(), path[-1])) if self.bounded else play.key()
         if self.seen.get(key, -1) >= left:
             return False
         if key not in self.seen and (violation := self.check(play.cluster)):
-            known = self.found.violations.get(violation)
+            known = self.result.violations.get(violation)
             if known is None or len(path) < len(known):
-                self.found.violations[violation] = path
+                self.result.violations[violation] = path
         self.seen[key] = left
-        self.found.cut = len(self.seen) >= self.limit or (self.first and bool(self.found.violations))
-        return not self.found.cut
+        self.result.cut = len(self.seen) >= self.limit or (self.first and bool(self.result.violations))
+        return not self.result.cut

@@ -31,5 +31,5 @@ class Service(WebServer):
 
 def document(group: Group, master: str, *slaves: str) -> str:
     """The document as an operator writes it."""
-    told = [{"address": group.where(name).host, "port": group.where(name).port} for name in (master, *slaves)]
-    return json.dumps({"master": told[0], "slaves": told[1:]})
+    addresses = [{"address": group.where(name).host, "port": group.where(name).port} for name in (master, *slaves)]
+    return json.dumps({"master": addresses[0], "slaves": addresses[1:]})

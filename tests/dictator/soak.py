@@ -203,8 +203,8 @@ def soak(seconds: float, seed: int, flavours: Sequence[str], *, verbose: bool = 
                 outcome = round_of(harness, random, pool, until)
                 if verbose:
                     print("\n".join(outcome.answers), flush=True)
-                for each in (figures, totals):
-                    each.add(outcome)
+                for counts in (figures, totals):
+                    counts.add(outcome)
                 for problem in outcome.problems:
                     print(f"PROBLEM {problem}", flush=True)
             figures.seconds = time.monotonic() - started

@@ -77,7 +77,7 @@ def roles(harness: Harness) -> Roles:
     """Whoever is master now is the source of the next run, which saves most full resyncs."""
     masters = [name for name in NAMES if harness.info(name)["role"] == "master"]
     at = NAMES.index(masters[0] if masters else NAMES[0])
-    return Roles(*(NAMES[(at + each) % len(NAMES)] for each in range(len(NAMES))))
+    return Roles(*(NAMES[(at + offset) % len(NAMES)] for offset in range(len(NAMES))))
 
 
 def parents(start: str, cast: Roles) -> dict[str, str | None]:

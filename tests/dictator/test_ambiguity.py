@@ -35,10 +35,10 @@ class Names:
 
 @pytest.fixture
 def names(trio: Group, etcd: EtcdServer, skydns: SkyDns) -> Names:
-    found = Names(trio, etcd, skydns)
+    names = Names(trio, etcd, skydns)
     for name in "abc":
-        found.register(f"{name}/1", "127.0.0.1", trio.servers[name].port)
-    return found
+        names.register(f"{name}/1", "127.0.0.1", trio.servers[name].port)
+    return names
 
 
 def test_two_records_of_one_address_are_one_instance(names: Names) -> None:
@@ -54,8 +54,8 @@ def test_a_slave_with_two_addresses_is_left_out_and_neither_is_touched(names: Na
     before = names.group.replication("c")["master_port"]
     receipt = names.dictator().apply(names.topology("b", "a", "c"))
     ports = sorted(names.group.servers[name].port for name in ("c", "foreign"))
-    told = ", ".join(f"127.0.0.1:{port}" for port in sorted(ports))
-    assert f"c.redis-1.docker (has 2 SRV records with different addresses: {told}; one is stale)" in receipt.open
+    endpoints = ", ".join(f"127.0.0.1:{port}" for port in sorted(ports))
+    assert f"c.redis-1.docker (has 2 SRV records with different addresses: {endpoints}; one is stale)" in receipt.open
     assert names.group.replication("c")["master_port"] == before
     assert names.group.replication("foreign")["role"] == "master"
     assert names.group.keys("foreign") == 7

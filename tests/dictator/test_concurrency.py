@@ -36,7 +36,7 @@ def test_twenty_puts_at_once_are_answered_one_after_the_other(
     # none interleaved: what follows the plan of one run is its takeover, its end, or its own next plan
     events = r"planned \d+ steps|end other dictators|abandoned the plan|applied master 127.0.0.1:\d+"
     story = re.findall(events, log)
-    masters = [each.rpartition(":")[2] for each in story if each.startswith("applied")]
+    masters = [line.rpartition(":")[2] for line in story if line.startswith("applied")]
     assert len(masters) == PUTS
     for before, after in itertools.pairwise(story):
         assert not (before.startswith("planned") and after.startswith("planned")), story
@@ -48,7 +48,7 @@ def test_twenty_puts_at_once_are_answered_one_after_the_other(
     stored = {str(value) for value in trio[last].lrange("lua:1", 0, -1)}
     assert clients["lua"].acked <= stored
     assert not clients["lua"].refused & stored
-    record_property("healthz_ms", [round(each * 1000, 1) for each in sorted(times)])
+    record_property("healthz_ms", [round(seconds * 1000, 1) for seconds in sorted(times)])
     assert len(times) > 3, "health was asked after while the PUTs waited"
     # the demand is 100 ms; the machine that runs the tests may be busy with others now and then
     assert statistics.median(times) < 0.1, times
@@ -63,7 +63,7 @@ def _ask_after_health(service: Service, done: threading.Event, times: list[float
 
 def test_who_waits_too_long_for_its_turn_gets_503_and_nothing_is_done(group: Group, tmp_path: Path) -> None:
     group.add("a", "b")
-    group["a"].mset({f"key:{each}": "value" for each in range(1000)})
+    group["a"].mset({f"key:{number}": "value" for number in range(1000)})
     group["a"].config_set("rdb-key-save-delay", 2000)
     with Service(tmp_path / "log", TURN_TIMEOUT="0.3", SYNC_TIMEOUT="30") as service:
         first = service.start_put(document(group, "b", "a"))

@@ -123,8 +123,8 @@ def runtime() -> Iterator[Callable[..., RedisRuntime]]:
             return made[-1]
 
         yield make
-        for each in made:
-            each.__exit__()
+        for peer in made:
+            peer.__exit__()
 
 
 def place(peer: Peer | RedisServer) -> Instance:
@@ -265,7 +265,7 @@ def test_the_service_answers_202_for_such_a_slave_and_503_for_such_a_master(
     group.add("a")
     fill(group["a"])
     with Peer(EVERYTHING[name]) as peer, Service(tmp_path / "log", REPLY_TIMEOUT="0.5") as service:
-        redis, other = ({"address": each.host, "port": each.port} for each in (group.servers["a"], peer))
+        redis, other = ({"address": server.host, "port": server.port} for server in (group.servers["a"], peer))
         answer = service.put(json.dumps({"master": redis, "slaves": [other]}))
         assert answer.status == 202
         assert str(peer.port) in answer.body

@@ -167,7 +167,7 @@ def test_a_topology_that_is_in_force_already_changes_nothing(trio: Group) -> Non
     writer.join()
     assert errors == []
     assert trio.state() == before
-    used = {each.removeprefix("cmdstat_") for name in "abc" for each in trio[name].info("commandstats")}
+    used = {statistic.removeprefix("cmdstat_") for name in "abc" for statistic in trio[name].info("commandstats")}
     asked = {"info", "config|get", "pubsub|numsub", "get"}
     # of the writer, of the links between the instances, and of this test's own looks
     others = {"set", "hello", "replconf", "ping", "dbsize", "scan", "config|resetstat"}

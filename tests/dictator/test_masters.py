@@ -18,11 +18,11 @@ def test_refuses_two_masters_that_both_hold_data_naming_both(group: Group) -> No
     for master, others in (("a", "bc"), ("b", "ac"), ("c", "ab")):
         with pytest.raises(Refused) as refused:
             group.apply(master, *others)
-        told = str(refused.value)
-        assert f"127.0.0.1:{group.servers['a'].port}: master, 3 keys, offset" in told
-        assert f"127.0.0.1:{group.servers['b'].port}: master, 5 keys, offset" in told
-        assert "force=1" in told
-        assert "out of the topology" in told
+        refusal = str(refused.value)
+        assert f"127.0.0.1:{group.servers['a'].port}: master, 3 keys, offset" in refusal
+        assert f"127.0.0.1:{group.servers['b'].port}: master, 5 keys, offset" in refusal
+        assert "force=1" in refusal
+        assert "out of the topology" in refusal
     assert group.state() == before
 
 
@@ -31,7 +31,7 @@ def test_keeps_the_wanted_masters_data_when_forced_and_says_what_is_discarded(gr
     fill(group["a"], 3)
     fill(group["b"], 5)
     receipt = group.apply("a", "b", force=True)
-    assert [each for each in receipt.discarded if f":{group.servers['b'].port}: master, 5 keys" in each]
+    assert [line for line in receipt.discarded if f":{group.servers['b'].port}: master, 5 keys" in line]
     group.is_led_by("a", "b")
     assert group.keys("b") == 4
 
@@ -82,7 +82,7 @@ def test_waits_for_a_dead_master_rather_than_promote_a_slave(trio: Group) -> Non
         trio.apply("b", "a", "c")
     assert trio.state() == before
     receipt = trio.apply("b", "a", "c", force=True)
-    assert any("beyond offset" in each for each in receipt.discarded)
+    assert any("beyond offset" in line for line in receipt.discarded)
     trio.is_led_by("b", "c")
 
 
@@ -131,7 +131,7 @@ class TestOldMasterThatComesBackWithItsOwnWrites(Returned):
 
     def test_can_be_overwritten_by_force(self, returned: Group) -> None:
         receipt = returned.apply("b", "a", "c", force=True, follow_timeout=30)
-        assert [each for each in receipt.discarded if "101 keys" in each]
+        assert [line for line in receipt.discarded if "101 keys" in line]
         returned.is_led_by("b", "a", "c")
         assert returned["a"].get("own") is None
         assert returned["a"].get("new") == "write"

@@ -123,9 +123,9 @@ def _by_the_other_part(cluster: Cluster) -> str | None:
     return next((wrong for wrong in (verdict(back, master, reach="AC") for master in "AC") if broken(wrong)), None)
 
 
-def _expect_none(found: Found) -> None:
-    if found.violations:
-        raise Lost(next(iter(found.violations)))
+def _expect_none(result: Found) -> None:
+    if result.violations:
+        raise Lost(next(iter(result.violations)))
 
 
 def with_late_commands() -> None:

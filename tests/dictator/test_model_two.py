@@ -34,9 +34,9 @@ def combinations() -> Iterator[tuple[str, tuple[str | None, str | None]]]:
             yield goals, (one, other)
 
 
-def assert_nothing_found(found: Found) -> None:
-    assert not found.cut, f"more than {found.states} states"
-    assert not found.violations, "\n".join(f"{wrong}: {path}" for wrong, path in found.violations.items())
+def assert_nothing_found(result: Found) -> None:
+    assert not result.cut, f"more than {result.states} states"
+    assert not result.violations, "\n".join(f"{wrong}: {path}" for wrong, path in result.violations.items())
 
 
 @pytest.mark.parametrize("goals", GOALS)
@@ -56,10 +56,10 @@ def test_a_dictator_that_reaches_two_of_three_loses_nothing(goals: str, reaches:
 def test_two_dictators_with_two_switches_in_all_combinations(
     goals: str, reaches: tuple[str | None, str | None], record_property: Callable[[str, object], None]
 ) -> None:
-    found = explore(begin(served), dictators(goals, reaches), check, switches=2, limit=1_000_000)
-    record_property("states", found.states)
-    record_property("interleavings", found.runs)
-    assert_nothing_found(found)
+    result = explore(begin(served), dictators(goals, reaches), check, switches=2, limit=1_000_000)
+    record_property("states", result.states)
+    record_property("interleavings", result.runs)
+    assert_nothing_found(result)
 
 
 @pytest.mark.full
@@ -71,9 +71,9 @@ def test_two_dictators_from_every_start(
 ) -> None:
     states = runs = 0
     for goals in GOALS:
-        found = explore(begin(state, old=old), dictators(goals, (None, None)), check, switches=1)
-        states, runs = states + found.states, runs + found.runs
-        assert_nothing_found(found)
+        result = explore(begin(state, old=old), dictators(goals, (None, None)), check, switches=1)
+        states, runs = states + result.states, runs + result.runs
+        assert_nothing_found(result)
     record_property("states", states)
     record_property("interleavings", runs)
 
@@ -98,10 +98,10 @@ def lose_disk(cluster: Cluster, name: str) -> None:
 @pytest.mark.parametrize("goals", GOALS)
 @pytest.mark.parametrize("accident", [partial(restart, name=name) for name in ALL])
 def test_two_dictators_and_an_accident(goals: str, accident: Callable[[Cluster], None]) -> None:
-    found = explore(
+    result = explore(
         begin(served), dictators(goals, (None, None)), check, accidents=(accident,), switches=1, limit=1_000_000
     )
-    assert_nothing_found(found)
+    assert_nothing_found(result)
 
 
 @pytest.mark.full
@@ -109,10 +109,10 @@ def test_two_dictators_and_an_accident(goals: str, accident: Callable[[Cluster],
 @pytest.mark.parametrize("goals", GOALS)
 def test_two_dictators_and_a_flush_lose_nothing(goals: str) -> None:
     """A dictator that died behind a fence whose record a FLUSHALL took leaves what is refused while a slave lags."""
-    found = explore(
+    result = explore(
         begin(served), dictators(goals, (None, None)), split_or_lost, accidents=(flush,), switches=1, limit=1_000_000
     )
-    assert_nothing_found(found)
+    assert_nothing_found(result)
 
 
 @pytest.mark.full
@@ -120,7 +120,7 @@ def test_two_dictators_and_a_flush_lose_nothing(goals: str) -> None:
 @pytest.mark.parametrize("goals", GOALS)
 @pytest.mark.parametrize("name", ALL)
 def test_two_dictators_and_a_lost_disk_lose_nothing_that_is_left(goals: str, name: str) -> None:
-    found = explore(
+    result = explore(
         begin(served),
         dictators(goals, (None, None)),
         check_safe,
@@ -128,4 +128,4 @@ def test_two_dictators_and_a_lost_disk_lose_nothing_that_is_left(goals: str, nam
         switches=1,
         limit=1_000_000,
     )
-    assert_nothing_found(found)
+    assert_nothing_found(result)

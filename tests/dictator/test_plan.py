@@ -117,7 +117,7 @@ def test_leaves_a_min_replicas_of_the_operators_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         ({"version": (6, 0, 16)}, r"core-01 \(10.0.0.1:6379\) runs Redis 6.0.16; .* 6.2"),
         ({"version": (7, 1), "valkey": True}, r"runs Valkey 7.1; .* 7.2"),
@@ -127,9 +127,11 @@ def test_leaves_a_min_replicas_of_the_operators_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("force", [False, True])
-def test_refuses_what_breaks_its_promise_even_when_forced(change: dict[str, object], told: str, *, force: bool) -> None:
+def test_refuses_what_breaks_its_promise_even_when_forced(
+    change: dict[str, object], reason: str, *, force: bool
+) -> None:
     changed = replace(RUNNING.master, **change)  # type: ignore[arg-type] # of various types, by name
-    with pytest.raises(Refused, match=told):
+    with pytest.raises(Refused, match=reason):
         plan(ClusterState(changed, RUNNING.slaves), force=force)
 
 

@@ -105,13 +105,13 @@ def test_does_not_overwrite_an_old_master_that_came_back_writable_after_the_prom
         came_back.set()
 
     watch(proxied, At("a", "REPLICAOF 127.0.0.1", come_back, times=2))
-    told = []
+    outcomes = []
     try:
-        told.append(proxied.apply("b", "a", "c", pause_timeout=PAUSE).open)
+        outcomes.append(proxied.apply("b", "a", "c", pause_timeout=PAUSE).open)
     except Refused as refused:  # it came back before the switch was over
-        told.append(str(refused))
+        outcomes.append(str(refused))
     assert came_back.wait(PAUSE)
-    assert f":{proxied.proxies['a'].port}" in told[0]
+    assert f":{proxied.proxies['a'].port}" in outcomes[0]
     with pytest.raises(Refused, match=rf":{proxied.proxies['a'].port}: master, 101 keys"):
         proxied.apply("b", "a", "c")
     assert proxied["a"].get("own") == "write"

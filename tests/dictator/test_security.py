@@ -23,9 +23,9 @@ OPERATOR = "s3cret-of-the-operator"
 
 def rule(user: str) -> str:
     """The rule as it is documented, with the password of this test."""
-    found = re.search(rf"^user {user} (.*)$", DOC.read_text(), re.MULTILINE)
-    assert found
-    return re.sub(r">\S+", f">{PASSWORD}", found[1])
+    match = re.search(rf"^user {user} (.*)$", DOC.read_text(), re.MULTILINE)
+    assert match
+    return re.sub(r">\S+", f">{PASSWORD}", match[1])
 
 
 PERMISSIONS = [word for word in rule("dictator").split() if word[0] in "+&"]
@@ -70,9 +70,9 @@ def test_the_documented_rule_is_enough(group: Group, flavour: str) -> None:
 def test_each_permission_of_the_rule_is_needed(group: Group, permission: str) -> None:
     words = [word for word in rule("dictator").split() if word != permission]
     guarded(group, "redis-7.0", " ".join(words))
-    told = complaint(group)
-    assert "no permissions" in told.lower()
-    if told.startswith("503"):
+    refusal = complaint(group)
+    assert "no permissions" in refusal.lower()
+    if refusal.startswith("503"):
         assert group.replication("a")["role"] == "master", "what is refused must leave the source as it was"
         assert group["a"].set("still", "writable")
 
@@ -81,22 +81,22 @@ def test_the_password_comes_from_a_file_and_is_shown_nowhere(group: Group, tmp_p
     guarded(group, "redis-7.0", rule("dictator"))
     secret = tmp_path / "password"
     secret.write_text(f"{PASSWORD}\n")
-    told = []
+    output = []
     good = {"REDIS_USERNAME": "dictator", "REDIS_PASSWORD_FILE": str(secret), "LOG_LEVEL": "DEBUG"}
     with Service(tmp_path / "good.log", **good) as service:
         for query, accept in (("?dry_run=1", "*/*"), ("", "application/json"), ("", "*/*")):
             answer = service.put(document(group, "b", "a", "c"), query, accept)
             assert answer.status in (200, 202)
-            told.append(answer.body)
-        told += [service.request("GET", "/master").body, service.log]
+            output.append(answer.body)
+        output += [service.request("GET", "/master").body, service.log]
     wrong = {"REDIS_USERNAME": "dictator", "REDIS_PASSWORD": "wr0ng-one", "LOG_LEVEL": "DEBUG"}
     with Service(tmp_path / "wrong.log", **wrong) as service:
         answer = service.put(document(group, "a", "b", "c"))
         assert answer.status == 503
         assert "invalid username-password pair" in answer.body
-        told += [answer.body, service.log]
+        output += [answer.body, service.log]
     for secret_word in (PASSWORD, OPERATOR, "wr0ng-one"):
-        assert not [text for text in told if secret_word in text]
+        assert not [text for text in output if secret_word in text]
     group.is_led_by("b", "a", "c")
 
 
@@ -127,8 +127,8 @@ def test_switches_over_tls_and_only_with_the_right_ca(group: Group, tmp_path: Pa
         tls = {"tls-port": str(port), "tls-replication": "yes", "tls-auth-clients": "no"}
         group.add(name, flavour=flavour, config=secure | tls)
     fill(group["a"])
-    told = [{"address": "127.0.0.1", "port": ports[name]} for name in "bac"]
-    body = json.dumps({"master": told[0], "slaves": told[1:]})
+    addresses = [{"address": "127.0.0.1", "port": ports[name]} for name in "bac"]
+    body = json.dumps({"master": addresses[0], "slaves": addresses[1:]})
     with Service(tmp_path / "wrong.log", REDIS_TLS=str(other)) as service:
         answer = service.put(body)
         assert answer.status == 503

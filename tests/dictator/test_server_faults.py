@@ -109,14 +109,14 @@ def means(harness: Harness, fault: str, victim: str) -> tuple[Callable[[], objec
         server.start()
 
     def kill_all() -> None:
-        for each in harness.servers.values():
-            each.kill()
+        for server in harness.servers.values():
+            server.kill()
 
     def start_all() -> None:
-        for each in harness.servers.values():
-            each.start(wait=False)
-        for each in harness.servers.values():
-            each.wait_ready()
+        for server in harness.servers.values():
+            server.start(wait=False)
+        for server in harness.servers.values():
+            server.wait_ready()
 
     return {
         "power": (kill_all, start_all),

@@ -53,7 +53,7 @@ def write(runtime: RedisRuntime, instance: Instance, value: str) -> Any:
 
 def names(server: RedisServer, **login: Any) -> list[str]:
     with closing(server.client(**login)) as client:
-        return [each["name"] for each in client.client_list()]
+        return [connection["name"] for connection in client.client_list()]
 
 
 def test_ends_the_connection_of_the_one_before_for_good(server: RedisServer, runtime: MakeRuntime) -> None:

@@ -77,8 +77,8 @@ def test_waits_for_a_target_that_lags_far_behind(trio: Group) -> None:
     trio.proxy("a", "b", "c")
     trio.follow("a", "b", "c")
     trio.proxies["a"].hush()
-    for each in range(40):
-        trio["a"].set(f"large:{each}", "x" * 100_000)
+    for number in range(40):
+        trio["a"].set(f"large:{number}", "x" * 100_000)
     trio.proxies["a"].mend()
     receipt = trio.apply("b", "a", "c", sync_timeout=PATIENCE)
     assert receipt.window_ms is not None
@@ -105,8 +105,8 @@ def test_a_busy_source_changes_hands_while_keys_expire_all_the_time(trio: Group)
     for master, others in (("b", "ac"), ("c", "ab"), ("a", "bc")):
         old = next(name for name in "abc" if trio.replication(name)["role"] == "master")
         with trio[old].pipeline(transaction=False) as pipe:
-            for each in range(3000):
-                pipe.set(f"{master}:{each}", "short-lived", px=1 + each // 10)
+            for number in range(3000):
+                pipe.set(f"{master}:{number}", "short-lived", px=1 + number // 10)
             pipe.execute()
         trio.apply(master, *others)
         trio.is_led_by(master, *others)

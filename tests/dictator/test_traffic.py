@@ -54,9 +54,9 @@ def test_scripts_and_transactions_are_carried_out_wholly_or_not_at_all(busy: Gro
 def test_each_write_of_a_pipeline_is_what_its_own_answer_says(busy: Group) -> None:
     with under_way(busy, "abc", "pipelined") as clients:
         switch_about(busy, clients)
-    found = set(stored(busy, "pipelined"))
-    assert clients["pipelined"].acked <= found
-    assert not clients["pipelined"].refused & found
+    values = set(stored(busy, "pipelined"))
+    assert clients["pipelined"].acked <= values
+    assert not clients["pipelined"].refused & values
 
 
 def test_large_values_and_keys_with_a_ttl_are_all_there(busy: Group) -> None:

@@ -507,8 +507,8 @@ def test_v10_giving_up_a_fence_does_not_make_a_master_of_what_has_become_a_slave
     harness.watch(None)
     assert masters_seen, "more was sent after the fence"
     assert max(map(len, masters_seen)) < 2, (masters_seen, answer)
-    found = masters(harness.clients)
-    assert harness.clients[found[0] if found else "c"].get("own") == "write", answer
+    serving = masters(harness.clients)
+    assert harness.clients[serving[0] if serving else "c"].get("own") == "write", answer
 
 
 # V11: a new master that can't take writes, and one that can't be switched

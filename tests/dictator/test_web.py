@@ -46,7 +46,7 @@ def test_gives_a_receipt_to_who_asks_for_json(trio: Group, service: Service) -> 
     answer = service.put(document(trio, "b", "a", "c"), accept=JSON)
     assert answer.headers["Content-Type"] == JSON
     receipt = json.loads(answer.body)
-    steps = [each["step"] for each in receipt["steps"]]
+    steps = [step["step"] for step in receipt["steps"]]
     order = [
         "observe",
         "takeover",
@@ -65,9 +65,9 @@ def test_gives_a_receipt_to_who_asks_for_json(trio: Group, service: Service) -> 
         "follow",
     ]
     assert [step for step in steps if step in order] == order
-    assert all(each["ms"] >= 0 for each in receipt["steps"])
+    assert all(step["ms"] >= 0 for step in receipt["steps"])
     fenced, promoted = (
-        next(each for each in receipt["steps"] if each["step"] == step) for step in ("fence", "promote")
+        next(step for step in receipt["steps"] if step["step"] == name) for name in ("fence", "promote")
     )
     assert promoted["figures"]["offset"] > fenced["figures"]["offset"], "the record comes behind the source's data"
     assert 0 < receipt["window_ms"] < receipt["duration_ms"]
@@ -127,7 +127,7 @@ def test_answers_504_with_the_figures_where_the_target_does_not_catch_up(trio: G
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "reason"),
     [
         ("", "not JSON"),
         ("{", "not JSON"),
@@ -142,11 +142,11 @@ def test_answers_504_with_the_figures_where_the_target_does_not_catch_up(trio: G
         ('{"master": {"address": "127.0.0.1"}, "slaves": [{"address": "127.0.0.1", "port": 6379}]}', "same instance"),
     ],
 )
-def test_answers_400_and_names_the_field(service: Service, body: str | bytes, told: str) -> None:
+def test_answers_400_and_names_the_field(service: Service, body: str | bytes, reason: str) -> None:
     answer = service.put(body)
     assert answer.status == 400
     assert answer.body.startswith("DocumentError: ")
-    assert told in answer.body
+    assert reason in answer.body
 
 
 def test_answers_413_404_and_405(service: Service) -> None:
@@ -170,14 +170,16 @@ def test_a_dry_run_tells_the_steps_and_touches_nothing(trio: Group, service: Ser
         trio[name].config_resetstat()
     answer = service.put(document(trio, "b", "a", "c"), "?dry_run=1")
     assert answer.status == 200
-    told = answer.body.splitlines()
+    lines = answer.body.splitlines()
     source, target = trio.servers["a"].address, trio.servers["b"].address
-    assert f"fence {source}" in told
+    assert f"fence {source}" in lines
     assert (
-        told.index(f"fence {source}") < told.index(f"promote {target}") < told.index(f"hand over {source} to {target}")
+        lines.index(f"fence {source}")
+        < lines.index(f"promote {target}")
+        < lines.index(f"hand over {source} to {target}")
     )
     assert trio.state() == before
-    used = {each.removeprefix("cmdstat_") for name in "abc" for each in trio[name].info("commandstats")}
+    used = {statistic.removeprefix("cmdstat_") for name in "abc" for statistic in trio[name].info("commandstats")}
     changing = {"replicaof", "client|pause", "config|set", "config|rewrite", "set", "client|setname", "multi"}
     assert not used & changing
     assert service.put(document(trio, "a", "b", "c"), "?dry_run=1").body == "nothing to do\n"

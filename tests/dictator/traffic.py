@@ -65,13 +65,13 @@ def multi(self: Client, client: "redis.Redis", value: str) -> None:
 
 
 def pipelined(self: Client, client: "redis.Redis", value: str) -> None:
-    values = [f"{value}:{each}" for each in range(50)]
+    values = [f"{value}:{item}" for item in range(50)]
     with client.pipeline(transaction=False) as pipe:
-        for each in values:
-            pipe.rpush("pipelined", each)
+        for item in values:
+            pipe.rpush("pipelined", item)
         replies = pipe.execute(raise_on_error=False)
-    for each, reply in zip(values, replies, strict=True):
-        (self.refused if isinstance(reply, redis.ResponseError) else self.acked).add(each)
+    for item, reply in zip(values, replies, strict=True):
+        (self.refused if isinstance(reply, redis.ResponseError) else self.acked).add(item)
     if any(isinstance(reply, redis.ResponseError) for reply in replies):
         raise redis.ResponseError("some were refused")
 

@@ -192,7 +192,7 @@ class Zygote:
 
     def job(self, **request: Any) -> Job:
         """Starts a job."""
-        self._jobs = [*(each for each in self._jobs if not each.closed), Job(self._path, request)]
+        self._jobs = [*(job for job in self._jobs if not job.closed), Job(self._path, request)]
         return self._jobs[-1]
 
     def __enter__(self) -> Self:
@@ -201,8 +201,8 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self._jobs:
-            each.close()
+        for job in self._jobs:
+            job.close()
         self.process.stop()
 
 

@@ -10,10 +10,10 @@ from sandbox.etcd import EtcdServer
 class History:
     """The values of `key` since the index `since`. etcd keeps the last 1000 events of all keys."""
 
-    def __init__(self, etcd: EtcdServer, key: str, since: int) -> None:
+    def __init__(self, etcd: EtcdServer, key: str, start: int) -> None:
         self._etcd = etcd
         self._key = key
-        self._next = since
+        self._next = start
         self.values: list[str | None] = []
 
     def read(self) -> list[str | None]:

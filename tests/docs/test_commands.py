@@ -30,11 +30,11 @@ def needs_only_the_sandbox(command: str) -> bool:
 
 def commands() -> list[str]:
     """Lines in the pages' shell blocks that run an operator's script, each once, in order."""
-    found = []
+    commands = []
     for page in PAGES:
         for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
-            found += [line.strip() for line in block.splitlines() if OPERATORS.search(line)]
-    return [command for command in dict.fromkeys(found) if needs_only_the_sandbox(command)]
+            commands += [line.strip() for line in block.splitlines() if OPERATORS.search(line)]
+    return [command for command in dict.fromkeys(commands) if needs_only_the_sandbox(command)]
 
 
 @pytest.fixture(scope="module")

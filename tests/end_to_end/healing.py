@@ -108,10 +108,10 @@ class Writers:
         assert acked > 0, output
 
 
-def wait_logged(process: Process, text: str, since: int) -> None:
-    """Wait until the log holds `text` beyond its first `since` bytes."""
+def wait_logged(process: Process, text: str, offset: int) -> None:
+    """Wait until the log holds `text` beyond its first `offset` bytes."""
 
     def logged() -> bool:
-        return text.encode() in process.log.read_bytes()[since:]
+        return text.encode() in process.log.read_bytes()[offset:]
 
     wait_until(logged, f"{process.log} holds {text!r}", interval=0.0005)

@@ -94,10 +94,10 @@ def test_etcd_is_down_for_ten_seconds(applied: Cluster, writers: Writers, leave:
 @pytest.mark.parametrize("cluster", ["v2", pytest.param("v3", marks=pytest.mark.full)], indirect=True)
 @pytest.mark.parametrize("moment", ["observed", "planned", "pause", "fence", "promote"])
 def test_the_dictator_is_killed_during_a_switchover(applied: Cluster, writers: Writers, moment: str) -> None:
-    since = applied.dictator.process.log.stat().st_size
+    offset = applied.dictator.process.log.stat().st_size
     applied.define(applied.document("core-02"))
     applied.apply()
-    wait_logged(applied.dictator.process, moment, since)
+    wait_logged(applied.dictator.process, moment, offset)
     applied.dictator.kill()
     applied.dictator.start()
     wait_healed(applied, "core-02")

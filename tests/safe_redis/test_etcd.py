@@ -87,9 +87,9 @@ def test_a_value_with_a_ttl_expires_unless_it_is_written_again(store: Store) -> 
 def test_keys_and_values_may_hold_any_character(store: Store, name: str) -> None:
     store.put(f"/dir/{name}", f"{name}\n&x=1;é")
     assert {key: node.value for key, node in store.children("/dir").items()} == {name: f"{name}\n&x=1;é"}
-    found = store.get(f"/dir/{name}")
-    assert found is not None
-    assert found.key == f"/dir/{name}"
+    node = store.get(f"/dir/{name}")
+    assert node is not None
+    assert node.key == f"/dir/{name}"
     store.delete(f"/dir/{name}")
     assert store.children("/dir") == {}
 
@@ -188,9 +188,9 @@ def test_a_watch_waits_for_what_comes(store: Store) -> None:
     with ThreadPoolExecutor() as pool:
         event = pool.submit(store.watch, "/a", index + 1, 10)
         store.put("/a", "value")
-        found = event.result()
-    assert found is not None
-    assert found.node == Node("/a", "value", found.node.index)
+        change = event.result()
+    assert change is not None
+    assert change.node == Node("/a", "value", change.node.index)
 
 
 def test_a_watch_ends_after_its_time(store: Store) -> None:
@@ -237,9 +237,9 @@ def test_an_etcd_that_hangs_is_given_up_in_time(etcd: Server) -> None:
     with pytest.raises(StoreError, match=r"etcd failed to read /a: .*timed out"):
         store.get("/a")
     etcd.resume()
-    found = store.get("/a")
-    assert found is not None
-    assert found.value == "before"
+    node = store.get("/a")
+    assert node is not None
+    assert node.value == "before"
 
 
 def test_the_next_member_is_asked_when_one_fails_and_is_asked_first_from_then_on(etcd: Server) -> None:
@@ -293,8 +293,8 @@ def test_many_threads_may_use_it_while_etcd_comes_and_goes(etcd: Server) -> None
 
     def write(number: int) -> None:
         started.wait()
-        for each in range(20):
-            store.put(f"/many/{number}-{each}", "x")
+        for item in range(20):
+            store.put(f"/many/{number}-{item}", "x")
 
     with ThreadPoolExecutor(8) as pool:
         writers = [pool.submit(write, number) for number in range(8)]

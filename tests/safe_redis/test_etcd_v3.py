@@ -244,10 +244,10 @@ def test_a_member_without_a_quorum_answers_nothing_old(tmp_path: Path) -> None:
         for name in others:
             group.processes[name].start()
 
-        def found() -> bool:
+        def answers() -> bool:
             try:
                 return store.get("/a") is not None
             except StoreError:
                 return False
 
-        wait_until(found, "the members answer again", timeout=60)
+        wait_until(answers, "the members answer again", timeout=60)

@@ -15,10 +15,10 @@ LOCKS = {path.stem: path for path in (ROOT / "locks").glob("*.txt")}
 
 def pins(path: Path) -> dict[str, set[str]]:
     """The versions that a lock file has of each package; several where they depend on the Python."""
-    found: dict[str, set[str]] = {}
+    versions: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", path.read_text(), re.MULTILINE):
-        found.setdefault(name, set()).add(version)
-    return found
+        versions.setdefault(name, set()).add(version)
+    return versions
 
 
 def test_there_is_a_lock_for_each_program_and_one_for_development() -> None:

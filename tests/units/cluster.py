@@ -111,8 +111,8 @@ def _settled(seen: dict[str, ClusterState], wanted: str) -> bool:
     host, _, port = master.endpoint.partition(":")
     return (
         master.role[:1] == ("master",)
-        and all(found.role[:4] == ("slave", host, port, "connected") for found in seen.values() if found is not master)
-        and all(found.master == master.endpoint for found in seen.values())
+        and all(node.role[:4] == ("slave", host, port, "connected") for node in seen.values() if node is not master)
+        and all(node.master == master.endpoint for node in seen.values())
     )
 
 

@@ -63,19 +63,19 @@ def _joined(value: str, lines: Iterator[str]) -> str:
 
 def problems(unit: Sequence[Option]) -> tuple[str, ...]:
     """Why fleet would refuse the unit, or not do what it says; nothing if it is fine."""
-    found = []
+    problems = []
     fleet = [option for option in unit if option.section == "X-Fleet"]
     is_global = any(option.name == "Global" and option.value == "true" for option in fleet)
     for option in fleet:
         if option.name not in KEYS:
-            found.append(f"fleet knows no {option.name}")
+            problems.append(f"fleet knows no {option.name}")
         elif is_global and option.name not in KEYS_OF_GLOBAL_UNITS:
-            found.append(f"{option.name} can't be used with Global")
+            problems.append(f"{option.name} can't be used with Global")
         elif option.name == "MachineMetadata" and not all(_pair(option.value)):
-            found.append(f"MachineMetadata={option.value} is passed over: not of the form key=value")
+            problems.append(f"MachineMetadata={option.value} is passed over: not of the form key=value")
     if any(option.section == "Install" for option in unit):
-        found.append("[Install] lets systemd start the unit at boot, without fleet, which then loses its state")
-    return tuple(found)
+        problems.append("[Install] lets systemd start the unit at boot, without fleet, which then loses its state")
+    return tuple(problems)
 
 
 def _pair(value: str) -> tuple[str, ...]:

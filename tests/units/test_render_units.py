@@ -29,7 +29,7 @@ def test_puts_two_clusters_on_the_same_machines(tmp_path: Path) -> None:
     assert render("redis-2", str(tmp_path), "hosts=redis-1").returncode == 0
     for path in tmp_path.iterdir():
         text = path.read_text(encoding="utf-8")
-        (metadata,) = [found.value for found in fleet.parse(text) if found.name == "MachineMetadata"]
+        (metadata,) = [option.value for option in fleet.parse(text) if option.name == "MachineMetadata"]
         assert metadata == "hosts=redis-1"
         assert text.count("redis-1") == 1
 

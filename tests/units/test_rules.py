@@ -31,7 +31,7 @@ def options(name: str) -> tuple[fleet.Option, ...]:
 
 
 def values(name: str, option: str) -> list[str]:
-    return [found.value for found in options(name) if found.name == option]
+    return [line.value for line in options(name) if line.name == option]
 
 
 def value(name: str, option: str) -> str:
@@ -40,7 +40,7 @@ def value(name: str, option: str) -> str:
 
 
 def commands(name: str) -> list[tuple[str, str]]:
-    return [(found.name, found.value) for found in options(name) if found.name.startswith("Exec")]
+    return [(option.name, option.value) for option in options(name) if option.name.startswith("Exec")]
 
 
 def test_there_are_these_units() -> None:

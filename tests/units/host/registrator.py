@@ -30,23 +30,23 @@ def records(container: dict[str, Any], address: str, host: str) -> Records:
         for inside, bindings in container["NetworkSettings"]["Ports"].items()
         if bindings
     }
-    found = {}
+    registered = {}
     for inside, outside in published.items():
         service = environ.get("SERVICE_NAME") or container["Config"]["Image"].partition(":")[0].rpartition("/")[2]
         if len(published) > 1:
             service = f"{service}-{inside}"
         identity = environ.get("SERVICE_ID") or f"{host}:{name}:{inside}"
-        found[f"/skydns/docker/{service}/{identity}"] = json.dumps({"host": address, "port": outside})
-    return found
+        registered[f"/skydns/docker/{service}/{identity}"] = json.dumps({"host": address, "port": outside})
+    return registered
 
 
 def running(address: str, host: str) -> Records:
     """The records of all containers that run now."""
     ids = _docker("ps", "--quiet", "--no-trunc").split()
-    found: Records = {}
+    registered: Records = {}
     for container in json.loads(_docker("inspect", *ids)) if ids else ():
-        found |= records(container, address, host)
-    return found
+        registered |= records(container, address, host)
+    return registered
 
 
 def _docker(*arguments: str) -> str:
