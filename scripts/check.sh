@@ -48,7 +48,7 @@ check_units() {
 }
 
 set --
-for folder in safe_redis dictator dnsd topology_observer redis_counter redis-counter sandbox bench tests; do
+for folder in safe_redis dictator dnsd topology_observer registrar redis_counter redis-counter sandbox bench tests; do
     [ ! -d "$folder" ] || set -- "$@" "$folder"
 done
 
