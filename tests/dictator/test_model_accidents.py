@@ -35,11 +35,11 @@ def search(
     """Every interleaving of one dictator with the accidents, or of two with one switch between them."""
     actors = tuple(Actor(partial(apply, master=goal)) for goal in goals)
     switches = ANY if len(goals) == 1 else 1 + len(accidents)
-    found = explore(start, actors, judge, accidents=accidents, switches=switches, limit=1_000_000)
-    record("states", found.states)
-    record("interleavings", found.runs)
-    assert not found.cut, f"more than {found.states} states"
-    assert not found.violations, "\n".join(f"{wrong}: {path}" for wrong, path in found.violations.items())
+    result = explore(start, actors, judge, accidents=accidents, switches=switches, limit=1_000_000)
+    record("states", result.states)
+    record("interleavings", result.runs)
+    assert not result.cut, f"more than {result.states} states"
+    assert not result.violations, "\n".join(f"{wrong}: {path}" for wrong, path in result.violations.items())
 
 
 # Late commands

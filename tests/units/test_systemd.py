@@ -115,9 +115,9 @@ def test_the_pages_commands_bring_up_a_cluster_that_loses_nothing(systemd: Syste
 
     first.run("docker", "stop", "--time", "60", "counter", timeout=90)
     wait_until(lambda: "err'd" in first.journal("counter"), "the counter has ended", 60, 0.2)
-    found = re.search(r"ack'd: (\d+) \(0 missing\) err'd: \d+ \(0 phantom\)", first.journal("counter"))
-    assert found, first.journal("counter", 40)
-    assert int(found[1]) > 0
+    match = re.search(r"ack'd: (\d+) \(0 missing\) err'd: \d+ \(0 phantom\)", first.journal("counter"))
+    assert match, first.journal("counter", 40)
+    assert int(match[1]) > 0
 
 
 def test_the_butane_file_takes_the_units_that_there_are() -> None:
