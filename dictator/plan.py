@@ -150,8 +150,6 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
     below = tuple(observed.instance for observed in others if observed.replication.follows(old.instance))
     astray = tuple(instance for instance in slaves if instance not in below)
     intent = lineage.intended(old.instance, new)
-    # a source outside the list has no place in it, but as a slave of the new master it can't be written to by mistake
-    followers = (old.instance, *slaves)
     return (
         *parks,
         Prepare(new, old.instance),
@@ -160,17 +158,22 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
         *_tidy((old, state.master)),
         Verify(new, old.instance, force),
         Intend(old.instance, new, intent),
-        # a source that wants several slaves in time would take no writes with just the target below it
-        *((Halt(below),) if below and old.min_replicas % LEFTOVER < 2 else ()),
+        *_halts(below, old),
         Pause(old.instance),
         Drain(new, old.instance),
         Fence(old.instance, intent, force),
         Drain(new, old.instance),
         Promote(new, old.instance, lineage.served(new, intent.epoch)),
         HandOver(old.instance, new),
-        Follow(followers, new),
+        # a source outside the list is among them: as a slave of the new master it can't be written to by mistake
+        Follow((old.instance, *slaves), new),
         *_tidy(others),
     ), lost
+
+
+def _halts(below: tuple[Instance, ...], source: Observation) -> tuple[Step, ...]:
+    """The other slaves are halted, unless the source wants several: with just the target it would take no writes."""
+    return (Halt(below),) if below and source.min_replicas % LEFTOVER < 2 else ()
 
 
 def _parks(others: tuple[Observation, ...], source: Observation, *, force: bool) -> Steps:
