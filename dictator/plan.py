@@ -139,7 +139,7 @@ def _follows(observed: Observation, master: Observation) -> bool:
 
 
 def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bool) -> Steps:
-    """The source hands over to the wanted master."""
+    """The source hands over to the wanted master. It follows even if it isn't listed: nobody must write to it."""
     old, new = source.observation, state.master.instance
     others = tuple(observed for observed in state.slaves if observed.instance != old.instance)
     parks, lost = _parks((state.master, *others), old, force=force)
@@ -165,7 +165,6 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
         Drain(new, old.instance),
         Promote(new, old.instance, lineage.served(new, intent.epoch)),
         HandOver(old.instance, new),
-        # a source outside the list is among them: as a slave of the new master it can't be written to by mistake
         Follow((old.instance, *slaves), new),
         *_tidy(others),
     ), lost
