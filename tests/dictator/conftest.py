@@ -10,9 +10,15 @@ from tests.dictator.sweep import FIGURES
 
 
 @pytest.fixture
-def group(start_redis: Callable[..., RedisServer]) -> Iterator[Group]:
+def flavour() -> str:
+    """Which server the instances of a group are; a module that is for several of them parametrizes it."""
+    return "redis-7.0"
+
+
+@pytest.fixture
+def group(start_redis: Callable[..., RedisServer], flavour: str) -> Iterator[Group]:
     """Instances are added by the test."""
-    made = Group(start_redis)
+    made = Group(start_redis, flavour)
     yield made
     made.close()
 

@@ -22,8 +22,9 @@ Where = RedisServer | InstanceProxy
 class Group:
     """Starts instances and names them; where one has a proxy, the topology shows the proxy's address."""
 
-    def __init__(self, start: Callable[..., RedisServer]) -> None:
+    def __init__(self, start: Callable[..., RedisServer], flavour: str = "redis-7.0") -> None:
         self._start = start
+        self._flavour = flavour
         self.servers: dict[str, RedisServer] = {}
         self.proxies: dict[str, InstanceProxy] = {}
         self.password: str | None = None
@@ -31,7 +32,7 @@ class Group:
     def add(self, *names: str, **options: Any) -> None:
         """Starts instances; options as RedisServer's."""
         for name in names:
-            self.servers[name] = self._start(name, **options)
+            self.servers[name] = self._start(name, **{"flavour": self._flavour} | options)
 
     def proxy(self, *names: str) -> None:
         """Puts a proxy before each of the instances."""

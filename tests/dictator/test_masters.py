@@ -8,6 +8,9 @@ from safe_redis.errors import LostHolder, Refused
 from sandbox.process import free_port, wait_until
 from tests.dictator.group import PATIENCE, Group, fill
 from tests.dictator.harness import PERSISTENT
+from tests.dictator.sweep import FLAVOURS
+
+pytestmark = pytest.mark.parametrize("flavour", FLAVOURS)
 
 
 def test_refuses_two_masters_that_both_hold_data_naming_both(group: Group) -> None:
@@ -56,7 +59,7 @@ def test_an_old_master_outside_the_topology_hands_over_what_it_has(trio: Group) 
 
 
 @pytest.mark.parametrize("dead_slave", [False, True])
-def test_slaves_follow_a_master_that_restarts_under_a_new_port(group: Group, dead_slave: bool) -> None:  # noqa: FBT001
+def test_slaves_follow_a_master_that_restarts_under_a_new_port(group: Group, flavour: str, dead_slave: bool) -> None:  # noqa: FBT001
     group.add("a", "b", "c", config=PERSISTENT)
     fill(group["a"])
     group.follow("a", "b", "c")
@@ -71,7 +74,12 @@ def test_slaves_follow_a_master_that_restarts_under_a_new_port(group: Group, dea
     if dead_slave:
         assert f":{group.servers['c'].port}" in receipt.open
         group.servers["c"].start()
-        assert group.apply("a", "b", "c", follow_timeout=30).open == ""
+        # it missed the adoption, and Valkey 9.1 comes back without the history that proves where its data is from
+        unproven = flavour == "valkey-9.1"
+        if unproven:
+            with pytest.raises(Refused, match="without the lineage record"):
+                group.apply("a", "b", "c")
+        assert group.apply("a", "b", "c", follow_timeout=30, force=unproven).open == ""
         group.is_led_by("a", "b", "c")
 
 

@@ -12,6 +12,9 @@ from dictator.settings import Settings
 from safe_redis.topology import Address, Topology
 from sandbox.process import free_port
 from tests.dictator.group import Group, fill
+from tests.dictator.sweep import FLAVOURS
+
+pytestmark = pytest.mark.parametrize("flavour", FLAVOURS)
 
 QUICK: dict[str, Any] = {"connect_timeout": 0.5, "reply_timeout": 0.5, "resolve_timeout": 0.5, "follow_timeout": 20}
 

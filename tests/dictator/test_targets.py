@@ -5,6 +5,9 @@ import pytest
 from safe_redis.errors import NotCaughtUp, Unavailable
 from sandbox.process import wait_until
 from tests.dictator.group import PATIENCE, Group, fill
+from tests.dictator.sweep import FLAVOURS
+
+pytestmark = pytest.mark.parametrize("flavour", FLAVOURS)
 
 KEYS = 1000
 
