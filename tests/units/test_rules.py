@@ -1,5 +1,6 @@
 """What can be said of the units without running them: systemd's own check, fleet's rules, and ours."""
 
+import json
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import registrar.settings
 import topology_observer.settings as observer
 from safe_redis import __version__
 from sandbox.etcd import EtcdServer
+from sandbox.keys_v3 import KeysV3
 from sandbox.process import ROOT
 from tests.units import fleet
 
@@ -217,15 +219,55 @@ def test_is_published_and_registered_under_its_name(name: str) -> None:
         assert "SERVICE_ID" not in main
 
 
+def switch_auth_on(etcd: EtcdServer, password: str) -> None:
+    """From now on only root writes."""
+    if isinstance(etcd.keys, KeysV3):
+        etcd.keys.call("auth/user/add", {"name": "root", "password": password})
+        etcd.keys.call("auth/role/add", {"name": "root"})
+        etcd.keys.call("auth/user/grant", {"user": "root", "role": "root"})
+        etcd.keys.call("auth/enable", {})
+    else:
+        auth(etcd, "PUT", "users/root", data=json.dumps({"user": "root", "password": password}))
+        auth(etcd, "PUT", "enable")
+        guest = {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}}
+        auth(etcd, "PUT", "roles/guest", f"root:{password}", json.dumps(guest))
+
+
+def switch_auth_off(etcd: EtcdServer, password: str) -> None:
+    """Everybody may do everything again."""
+    if isinstance(etcd.keys, KeysV3):
+        token = etcd.keys.call("auth/authenticate", {"name": "root", "password": password})["token"]
+        etcd.keys.call("auth/disable", {}, token=token)
+    else:
+        auth(etcd, "DELETE", "enable", f"root:{password}")
+
+
+def auth(etcd: EtcdServer, method: str, path: str, user: str = "", data: str = "") -> None:
+    """A request to etcd's v2 API of users."""
+    options = [*(["--user", user] if user else []), *(["--data", data] if data else [])]
+    json_type = ("-H", "Content-Type: application/json")
+    subprocess.run(
+        ["curl", "-fsS", "-X", method, *json_type, *options, f"{etcd.url}/v2/auth/{path}"], check=True, timeout=60
+    )
+
+
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
 @pytest.mark.parametrize("api", ["v2", "v3"])
-def test_writes_the_trigger_once_it_runs(name: str, api: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("access", ["open", "password"])
+def test_writes_the_trigger_once_it_runs(name: str, api: str, access: str, tmp_path: Path) -> None:
     (shell, option, script) = shlex.split(value(name, "ExecStartPost").replace("$$", "$"))
     for specifier, text in {"%p": f"redis-1-{name}", "%H": "core-01", "%%": "%"}.items():
         script = script.replace(specifier, text)
+    password = "it's 1$ (or 2)"
+    (tmp_path / "password").write_text(f"{password}\n")
     with EtcdServer(tmp_path / "etcd", api=api) as etcd:
         env = {"PATH": os.environ["PATH"], "MAINPID": str(os.getpid()), "ETCD_PEERS": etcd.url, "ETCD_API": api}
+        if access == "password":
+            switch_auth_on(etcd, password)
+            env |= {"ETCD_USERNAME": "root", "ETCD_PASSWORD_FILE": str(tmp_path / "password")}
         subprocess.run([shell, option, script], env=env, check=True, timeout=60)
+        if access == "password":
+            switch_auth_off(etcd, password)
         written = etcd.keys.get("/config/redis-1/topology-trigger")
     assert written is not None
     assert re.fullmatch(rf"redis-1-{name} on core-01 \d{{4}}-\d\d-\d\dT[\d:]+Z", written)
