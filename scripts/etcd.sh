@@ -8,6 +8,7 @@ etcd_url=${ETCD_URL:-http://172.17.8.101:4001}
 etcd_url=${etcd_url%/}
 etcd_api=${ETCD_API:-v2}
 etcd_token=
+etcd_status=
 etcd_value=
 etcd_index=0
 : "$etcd_value$etcd_index" # results, for the scripts
@@ -43,7 +44,11 @@ etcd_password() {
 etcd_request() {
     etcd_path=$1
     shift
-    etcd_body=$(etcd_options | curl -sS -K - --max-time 10 -w '\n%{http_code}' "$@" "$etcd_url$etcd_path") || return 1
+    etcd_body=$(etcd_options | curl -sS -K - --max-time 10 -w '\n%{http_code}' "$@" "$etcd_url$etcd_path") || {
+        etcd_body=
+        etcd_status=
+        return 1
+    }
     etcd_status=${etcd_body##*
 }
     etcd_body=${etcd_body%
@@ -76,7 +81,11 @@ etcd_get() {
     if [ "$etcd_api" = v2 ]; then
         etcd_request "/v2/keys$1" || return 1
         case $etcd_status in
-        404) return 0 ;;
+        # without a code: an etcd that has no v2 API
+        404)
+            printf %s "$etcd_body" | jq -e .errorCode >/dev/null 2>&1
+            return
+            ;;
         200) ;;
         *) return 1 ;;
         esac

@@ -37,7 +37,8 @@ dns_address() {
 dns_find() {
     dns_problem=
     dns_answer=$(dns_ask "$1" SRV) || {
-        dns_problem="no answer from $dns_server port $dns_port for $1: $dns_answer"
+        # of all that dig says, the first line
+        dns_problem="no answer from $dns_server port $dns_port for $1: $(printf '%s\n' "$dns_answer" | sed -n 's/^;*  *//; /./{p;q;}')"
         return 1
     }
     # priority port target, of the record with the lowest priority

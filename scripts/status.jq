@@ -30,16 +30,16 @@ def spelled:
     | . as $one
     | (($names | index($name)) // ($names | index($one.address // ""))) as $place
     | .wanted = (if $place == null then null elif $place == 0 then "master" else "slave" end)
-    | .differs = (.role != .wanted
+    | .differs = ($known and .role != .wanted
         or (.wanted == "slave" and (.link != "up" or ($masters | index($one.follows)) == null)))
   )) as $instances
 | ($instances | map(select(.wanted == "master")) | .[0]) as $first
 | ($names | map(. as $name | select([$instances[] | .name, .address | select(. != null) | canonical] | index($name) | not))) as $unseen
 | ($problems | split("\n") | map(select(. != ""))
-    + (if $wanted == null then ["no topology is defined"] else [] end)
+    + (if $wanted == null and $known then ["no topology is defined"] else [] end)
     + ($unseen | map("\(.) is wanted, but the dictator has not applied a topology with it"))
     + ($instances | map(select(.error) | "\(.name): \(.error)"))
-    + ($instances | map(select(.wanted == null) | "\(.name) is not in the wanted topology"))) as $problems
+    + ($instances | map(select(.wanted == null and $known) | "\(.name) is not in the wanted topology"))) as $problems
 | ($dns[0] == null or $first == null or $first.address == $dns[0]) as $dns_fits
 | (if $paused[0] == null then null elif $paused[0] | type == "object" then $paused[0] else {reason: $paused[0]} end) as $paused
 | {
@@ -52,8 +52,8 @@ def spelled:
     outcome: $outcome,
     paused: $paused,
     problems: $problems,
-    wanted_line: (if $wanted then "\($names[0]) as master, \($names[1:] | if . == [] then "no slaves" else "slaves " + join(", ") end)" else "nothing is defined" end),
+    wanted_line: (if $wanted then "\($names[0]) as master, \($names[1:] | if . == [] then "no slaves" else "slaves " + join(", ") end)" elif $known then "nothing is defined" else "unknown" end),
     dns_line: (if $dns[0] then "master is \($dns[0])" + (if $dns_fits then "" else "  ! wanted is \($first.address // $master)" end) else "! no master" end),
-    outcome_line: (if $outcome then "\(if $outcome.state == "applied" then "" else "! " end)\($outcome.state) at \($outcome.at): \($outcome.line)" else "none yet" end),
+    outcome_line: (if $outcome then "\(if $outcome.state == "applied" then "" else "! " end)\($outcome.state) at \($outcome.at): \($outcome.line)" elif $known then "none yet" else "unknown" end),
     paused_line: (if $paused then "! since \($paused.since // "?"): \($paused.reason // "")" else null end)
   }

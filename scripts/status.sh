@@ -39,10 +39,15 @@ given_url=$dictator_url
 
 # read_key FILE KEY: the key's JSON, or null; what isn't JSON becomes a string
 read_key() {
-    etcd_get "$2" 2>"$work/error" || {
-        echo "etcd at $etcd_url doesn't answer: $(tr '\n' ' ' <"$work/error")" >>"$work/problems"
-        etcd_index=0
-    }
+    if [ "$etcd_known" = true ] && ! etcd_get "$2" 2>"$work/error"; then
+        if [ -n "$etcd_status" ]; then
+            echo "etcd at $etcd_url answered $etcd_status to API $etcd_api: $etcd_body" >>"$work/problems"
+        else
+            echo "etcd at $etcd_url doesn't answer: $(tr '\n' ' ' <"$work/error")" >>"$work/problems"
+        fi
+        etcd_known=false # one line says enough
+    fi
+    [ "$etcd_known" = true ] || etcd_index=0
     if [ "$etcd_index" = 0 ]; then
         echo null >"$work/$1"
     else
@@ -77,12 +82,13 @@ read_dictator() {
 
 collect() {
     : >"$work/problems"
+    etcd_known=true
     read_key wanted "$topology_key"
     read_key outcome "$status_key"
     read_key paused "$paused_key"
     read_dns
     read_dictator
-    jq -n -f "$here/status.jq" --arg cluster "$cluster" --rawfile problems "$work/problems" \
+    jq -n -f "$here/status.jq" --arg cluster "$cluster" --argjson known "$etcd_known" --rawfile problems "$work/problems" \
         --slurpfile wanted "$work/wanted" --slurpfile outcome "$work/outcome" --slurpfile paused "$work/paused" \
         --slurpfile dns "$work/dns" --slurpfile state "$work/state" >"$work/status"
 }

@@ -103,7 +103,10 @@ def test_a_dictator_that_is_down_is_said(cluster: Cluster, script: Script) -> No
 def test_an_etcd_that_is_down_is_said(script: Script) -> None:
     result = script("status.sh", env={"ETCD_URL": "http://127.0.0.1:1"})
     assert result.returncode == 1
-    assert "etcd at http://127.0.0.1:1 doesn't answer" in result.stdout
+    assert result.stdout.count("etcd at http://127.0.0.1:1 doesn't answer") == 1
+    # what it can't know it doesn't claim
+    assert "wanted:   unknown" in result.stdout
+    assert "is defined" not in result.stdout
 
 
 def test_a_pause_is_shown_and_ends_with_the_topology_applied(cluster: Cluster, script: Script) -> None:
