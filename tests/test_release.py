@@ -110,8 +110,12 @@ def test_the_core_is_imported_from_anywhere(core: Path, tmp_path: Path) -> None:
     assert version == f"{__version__}\n"
 
 
-def test_the_counter_explains_itself_without_its_extras(core: Path) -> None:
-    assert succeeds(core / "redis-counter", "--help").startswith("usage: redis-counter")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_explains_itself_without_its_extra_and_says_which_it_lacks(core: Path, program: str) -> None:
+    assert succeeds(core / program, "--help").startswith(f"usage: {program}")
+    done = run(core / program)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"{program}: \w+ is missing: pip install 'safe-redis\[[a-z-]+\]'\n", done.stderr)
 
 
 def test_every_program_is_installed(core: Path) -> None:
