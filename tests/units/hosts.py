@@ -1,4 +1,4 @@
-"""Hosts as fleet's clusters have them: containers with systemd, Docker, etcd, and stand-ins for registrator and SkyDNS.
+"""Hosts as fleet's clusters have them: containers with systemd, Docker, etcd, the registrar, and a stand-in for SkyDNS.
 
 They are on a network of their own that leads nowhere else, so that no image registry can be reached from them. Names of
 units and states are systemd's. Needs a Docker engine, and the image of tests/units/host.
@@ -80,7 +80,7 @@ class Host:
         wait_until(lambda: self.succeeds("docker", "version"), f"docker on {self.name} answers", 60, 0.2)
 
     def join(self, cluster: str) -> None:
-        """Start what every host of a cluster has: etcd, SkyDNS and registrator. `cluster` is etcd's list of members."""
+        """Start what every host of a cluster has: etcd, SkyDNS and a registrar. `cluster` is etcd's list of members."""
         own = f"http://{self.address}"
         etcd = {
             "ETCD_ENABLE_V2": "true",
