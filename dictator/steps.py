@@ -178,7 +178,7 @@ class Promote(Step):
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Step):
-    """Make the source a slave of the target. From here on, only forward."""
+    """Make the source, and the slaves that were halted, slaves of the target. From here on, only forward."""
 
     source: Instance
     target: Instance

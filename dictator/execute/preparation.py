@@ -135,6 +135,7 @@ def halt(run: Run, step: Halt) -> Figures:
     masters = [str(instance) for instance, role in halted.items() if role[0] == "master"]
     if masters:
         raise Stale(f"{', '.join(masters)} became a master after it was observed")
+    run.halted = tuple(halted)
     return {}
 
 

@@ -1,7 +1,7 @@
 """What the steps of one run share: the links, the receipt, and how to undo what was done."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,8 @@ class Run:
     # what the promoted master could not be given yet
     unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
+    # those that wait to be moved under the promoted master
+    halted: tuple[Instance, ...] = ()
     # those whose role as a slave this run has put on their disk
     saved_slaves: set[Instance] = field(default_factory=set)
 
@@ -70,12 +72,15 @@ class Run:
         for instance, current in slaves.items():
             if current.master:
                 raise Stale(f"{instance} has become a master since it was observed")
-        elsewhere = [instance for instance, current in slaves.items() if not current.follows(master)]
+        return self.move([instance for instance, current in slaves.items() if not current.follows(master)], master)
+
+    def move(self, instances: Sequence[Instance], master: Instance) -> dict[Instance, NoAnswer]:
+        """Makes instances that are known not to be masters follow `master`, on disk as well; returns what failed."""
         # a master that was parked by a dictator that died may still be paused, and would not apply the stream
         commands = (*transaction(replicaof(master.address), REWRITE), UNPAUSE)
-        replies = self.runtime.send_all([(instance, commands) for instance in elsewhere])
+        replies = self.runtime.send_all([(instance, commands) for instance in instances])
         failed: dict[Instance, NoAnswer] = {}
-        for instance, reply in zip(elsewhere, replies, strict=True):
+        for instance, reply in zip(instances, replies, strict=True):
             try:
                 if isinstance(reply, NoAnswer):
                     raise reply
