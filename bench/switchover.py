@@ -187,7 +187,7 @@ def rows(samples: Sequence[Sample]) -> list[list[object]]:
 
 
 def ratios(samples: Sequence[Sample]) -> Mapping[str, float]:
-    """The dictator against sample other cell, by windows, for sample number of writers."""
+    """The dictator against each other cell, by windows, for each number of writers."""
     summary: dict[str, Any] = {}
     for writers in sorted({sample.writers for sample in samples}):
         by_cell = {

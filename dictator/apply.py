@@ -17,7 +17,7 @@ from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
 from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
-from dictator.state import ClusterState
+from dictator.state import ClusterState, foreign
 from dictator.status import describe
 from safe_redis.errors import DocumentError, Refused, Unavailable
 from safe_redis.fairlock import FairLock
@@ -73,7 +73,7 @@ def converge(
             return
         narration.speak_up()
         if not acting:
-            _take_over(runtime, state, receipt, narration)
+            _take_over(runtime, state, settings.cluster, receipt, narration)
             acting = True
         elif Executor(runtime, settings, receipt).run(made):
             return
@@ -90,7 +90,7 @@ def _observe_and_plan(
     try:
         return state, make_plan(state)
     except Refused:
-        # instances are not observed in one moment: a switch that is under way may observe_all like a lost disk
+        # instances are not observed in one moment: a switch that is under way may look like a lost disk
         state = _observe(observe_all, receipt, narration)
         return state, make_plan(state)
 
@@ -113,15 +113,17 @@ def _note_plan(receipt: Receipt, narration: Narration, made: Plan) -> None:
     receipt.discarded = list(dict.fromkeys((*receipt.discarded, *made.discarded)))
 
 
-def _take_over(runtime: Runtime, state: ClusterState, receipt: Receipt, narration: Narration) -> None:
-    """Ends the connections of all other dictators at every instance that was reached."""
+def _take_over(runtime: Runtime, state: ClusterState, cluster: str, receipt: Receipt, narration: Narration) -> None:
+    """Ends the connections of all other dictators at every instance that was reached, but those of other clusters."""
     started = time.perf_counter()
-    failed = runtime.take_over([observed.instance for observed in state.everyone])
+    spared = foreign(state, cluster)
+    ours = [observed.instance for observed in state.everyone if observed.instance not in spared]
+    failed = runtime.take_over(ours, spared)
     for instance, error in failed.items():
         if isinstance(error, NotAllowed):
             raise Refused(f"{error}. The smallest rule that works is in docs/security.md")
         log.warning("could not take over %s: %s", instance, error)
-    what = f"end other dictators' connections to {len(state.everyone)} instances"
+    what = f"end other dictators' connections to {len(ours)} instances"
     _note(receipt, narration, "takeover", what, started)
 
 

@@ -61,9 +61,10 @@ class Runtime(Protocol):
     def link(self, instance: Instance) -> Link:
         """The link to the instance, opened at the first use. If the runtime is acting, that use takes over first."""
 
-    def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
+    def take_over(self, instances: Iterable[Instance], spared: Iterable[Instance] = ()) -> dict[Instance, NoAnswer]:
         """Starts acting: ends the connections of all other dictators at these instances, in parallel.
 
+        Those that are `spared` belong to another cluster, whose dictator may be at work there: they are only read.
         From then on no link is ever reopened: after a failure each later send raises NoAnswer at once. The result
         holds the instances that failed, whose links are dead; NotAllowed where a permission is missing.
         """

@@ -34,6 +34,7 @@ class RedisLink:
         self._user = access.username
         self._connection = connection or Connection(instance, access)
         self._acting = acting
+        self._only_read = False
         self._taken = False
         self._dead: NoAnswer | None = None
 
@@ -46,12 +47,19 @@ class RedisLink:
                 raise talk.result.with_traceback(None)
             return talk.result
 
+    def only_read(self) -> None:
+        """Makes the link one that never acts: whatever could change something is not sent."""
+        with self.lock:
+            self._only_read = True
+
     def act(self) -> None:
-        """Makes the link acting: its next use takes over, and from then on it isn't reopened.
+        """Makes the link acting, unless it may only read: its next use takes over, and it isn't reopened after that.
 
         That is over a new connection: a kept one may lead to what was at this address before.
         """
         with self.lock:
+            if self._only_read:
+                return
             self._acting = True
             self._connection.close()
 
@@ -77,6 +85,8 @@ class RedisLink:
     def _outcome(self, commands: tuple[Command, ...]) -> Waits[Replies | NoAnswer]:
         if self._dead is not None:
             return self._dead
+        if self._only_read and not only_reads(commands):
+            return NoAnswer(f"{self._instance} belongs to another cluster")
         try:
             return (yield from self._replies(commands))
         except NoAnswer as error:

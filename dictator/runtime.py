@@ -43,8 +43,10 @@ class RedisRuntime:
                 self._instances[instance.address] = instance
             return known
 
-    def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
+    def take_over(self, instances: Iterable[Instance], spared: Iterable[Instance] = ()) -> dict[Instance, NoAnswer]:
         """See Runtime."""
+        for instance in spared:
+            self.link(instance).only_read()
         self._acting = True
         for link in tuple(self._links.values()):
             link.act()

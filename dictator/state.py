@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from dictator.history import includes
+from dictator.instance import Instance
 from dictator.lineage import Member, Record
 from dictator.observation import Observation, Skipped
 from safe_redis.errors import Unavailable
@@ -47,23 +48,26 @@ def without_foreign(state: ClusterState, cluster: str) -> ClusterState:
 
     A stale DNS record leads to such an instance. Unavailable where the wanted master is one.
     """
-    foreign = {
-        observed.instance: observed.record
-        for observed in state.everyone
-        if observed.record and observed.record.cluster != cluster
-    }
-    if state.master.instance in foreign:
+    others = foreign(state, cluster)
+    if state.master.instance in others:
         raise Unavailable(f"the wanted master {_reason(state.master, cluster)}; its address may be stale")
     left_out = tuple(
         Skipped(str(observed.instance), _reason(observed, cluster).removeprefix(f"{observed.instance} "))
         for observed in state.slaves
-        if observed.instance in foreign
+        if observed.instance in others
     )
     return replace(
         state,
-        slaves=tuple(observed for observed in state.slaves if observed.instance not in foreign),
-        outside=tuple(observed for observed in state.outside if observed.instance not in foreign),
+        slaves=tuple(observed for observed in state.slaves if observed.instance not in others),
+        outside=tuple(observed for observed in state.outside if observed.instance not in others),
         left_out=(*state.left_out, *left_out),
+    )
+
+
+def foreign(state: ClusterState, cluster: str) -> tuple[Instance, ...]:
+    """The instances whose record is another cluster's."""
+    return tuple(
+        observed.instance for observed in state.everyone if observed.record and observed.record.cluster != cluster
     )
 
 

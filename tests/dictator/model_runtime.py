@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from dictator.instance import Instance
 from dictator.link import Command, NoAnswer
+from dictator.redis_link import only_reads
 from dictator.takeover import take_over
 from tests.dictator.model import Redis
 from tests.dictator.model_cluster import ENDED, OPEN, Cluster
@@ -49,6 +50,7 @@ class Runtime:
         self.fault: tuple[int, str, int] | None = None
         self.dying = False
         self.past = 0
+        self.spared: set[tuple[str, int]] = set()
         self.taken: set[tuple[str, int]] = set()
         self.broken: set[tuple[str, int]] = set()
 
@@ -84,8 +86,9 @@ class Runtime:
         except NoAnswer as error:
             return error
 
-    def take_over(self, instances: Iterable[Instance]) -> dict[Instance, NoAnswer]:
+    def take_over(self, instances: Iterable[Instance], spared: Iterable[Instance] = ()) -> dict[Instance, NoAnswer]:
         self.acting = True
+        self.spared = {instance.address for instance in spared}
         outcomes = {instance: self._try(instance, ()) for instance in instances}
         self.die_if_late()
         return {instance: outcome for instance, outcome in outcomes.items() if isinstance(outcome, NoAnswer)}
@@ -95,8 +98,10 @@ class Runtime:
     def send(self, instance: Instance, commands: tuple[Command, ...]) -> Sequence[Any]:
         if self.acting and instance.address in self.broken and not self.reopens:
             raise NoAnswer(f"the connection to {instance} broke")
+        if instance.address in self.spared and not only_reads(commands):
+            raise NoAnswer(f"{instance} belongs to another cluster")
         try:
-            if self.acting and instance.address not in self.taken:
+            if self.acting and instance.address not in self.taken | self.spared:
                 self._take(instance)
             if not commands:
                 return ()

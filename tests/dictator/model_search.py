@@ -149,7 +149,7 @@ class _Search:
         return branches
 
     def _visit(self, play: _Play, path: Path, left: int) -> bool:
-        """Checks the state if it is new; whether there is something to be result beyond it."""
+        """Checks the state if it is new; whether there is something to be found beyond it."""
         key = hash((play.key(), path[-1])) if self.bounded else play.key()
         if self.seen.get(key, -1) >= left:
             return False

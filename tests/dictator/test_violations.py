@@ -7,7 +7,7 @@ was seen then, by means that anybody has, and asks only for what may never happe
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import redis
 
 from dictator.apply import Dictator
 from dictator.settings import Settings
+from dictator.takeover import NAME
 from safe_redis.errors import TopologyError
 from safe_redis.settings import read
 from sandbox.process import free_port, wait_until
@@ -274,6 +275,17 @@ def test_v4_the_master_of_a_foreign_slave_does_not_become_our_source(two_cluster
     assert answer.status in (409, 503), answer
     assert holds(two_clusters["b"], 100)
     assert not two_clusters["b"].exists("foreign:1")
+    two_clusters.is_led_by("x", "y", "z")
+
+
+def test_v4_the_dictator_of_a_foreign_instance_can_go_on_with_its_work(two_clusters: Group) -> None:
+    with closing(two_clusters.servers["y"].client(client_name=NAME, single_connection_client=True)) as theirs:
+        before = theirs.client_id()
+        answer = apply(two_clusters, "b", "a", "c", "y")
+        assert answer.status == 202, answer
+        assert "redis-2" in answer.text
+        assert theirs.client_id() == before, "its connection was ended, and opened anew"
+    two_clusters.is_led_by("b", "a", "c")
     two_clusters.is_led_by("x", "y", "z")
 
 
