@@ -156,7 +156,7 @@ class Harness:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             result = self.apply(document).result(PATIENCE)
-            answers.append(f"{result['status']} {result['told']}".strip())
+            answers.append(f"{result['status']} {result['line']}".strip())
             if result["status"] in (200, 400, 409, 500):
                 return
             time.sleep(0.05)

@@ -117,7 +117,7 @@ class Episode:
         except Killed:
             self.happened.append("a dictator was killed")
         else:
-            self.happened.append(f"{result['status']} {result['told']}")
+            self.happened.append(f"{result['status']} {result['line']}")
 
     def finish(self) -> None:
         """Waits for the first dictator."""

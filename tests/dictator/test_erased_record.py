@@ -70,7 +70,7 @@ def erase(harness: Harness, how: str, at: int, after: bool, then: str) -> str:  
     result = harness.apply(harness.document(cast.target)).result()
     harness.watch(None)
     wanted = cast[THEN[then]]
-    answers = [f"{how} {erased} at {gate.hit}", f"{result['status']} {result['told']}"]
+    answers = [f"{how} {erased} at {gate.hit}", f"{result['status']} {result['line']}"]
     harness.converge(harness.document(wanted), answers)
     client = harness.clients[wanted]
     kept = client.exists(*(f"new:{harness.runs}:{number}" for number in range(COUNT)))

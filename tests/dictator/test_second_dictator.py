@@ -101,7 +101,7 @@ class Meeting:
         self._note("second", self.harness.apply(self.document).result())
 
     def _note(self, who: str, result: Result) -> None:
-        self.answers.append(f"{who}: {result['status']} {result['told']}")
+        self.answers.append(f"{who}: {result['status']} {result['line']}")
         if result["status"] not in (200, 202, 503, 504):
             self.answers.append(f"wrong: {who} answered {result}")
 

@@ -85,12 +85,12 @@ def run(harness: Harness, fault: str, role: str, at: int, *, after: bool) -> tup
     # what a slow act has begun is waited for; a group that was never answered has seen no act
     if gate.hit and gate.acted.wait(10):
         heal()
-    answers = [f"{fault} {role} {'after' if after else 'before'} {gate.hit}", f"{result['status']} {result['told']}"]
+    answers = [f"{fault} {role} {'after' if after else 'before'} {gate.hit}", f"{result['status']} {result['line']}"]
     harness.converge(harness.document(cast.target), answers)
     decided = answers[-1].startswith("409")
     if decided:
         forced = harness.apply(harness.document(cast.target), force=True).result()
-        answers.append(f"forced: {forced['status']} {forced['told']} {forced.get('receipt', {}).get('discarded')}")
+        answers.append(f"forced: {forced['status']} {forced['line']} {forced.get('receipt', {}).get('discarded')}")
         harness.converge(harness.document(cast.target), answers)
     outcome = harness.judge(f"{harness.flavour} {at} {cast}", cast.target, writers, answers, decided=decided)
     if decided and (fault not in ("kill", "restart") or role == "third"):

@@ -72,7 +72,7 @@ def stall(harness: Harness, start: str, at: int, *, after: bool) -> tuple[Outcom
     started.set_result(job)
     result = job.result()
     harness.watch(None)
-    answers = [f"stalled at {gate.hit}", f"{result['status']} {result['told']}"]
+    answers = [f"stalled at {gate.hit}", f"{result['status']} {result['line']}"]
     harness.converge(harness.document(cast.target), answers)
     run = f"{harness.flavour} {start} {at} {'after' if after else 'before'} {cast}"
     outcome = harness.judge(run, cast.target, writers, answers)

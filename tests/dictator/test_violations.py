@@ -300,7 +300,7 @@ def test_v5_a_slave_that_still_follows_the_source_does_not_prove_that_nobody_was
     harness.servers["b"].pause()
     answer = applied(harness, "a")
     assert answer["status"] == 503, answer
-    assert str(harness.proxies["b"].port) in answer["told"]
+    assert str(harness.proxies["b"].port) in answer["line"]
     assert harness.info("a")["role"] == "slave", "b takes writes, and a must not"
     harness.servers["b"].resume()
     answers: list[str] = []

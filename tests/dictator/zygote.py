@@ -72,12 +72,12 @@ def apply(job: Mapping[str, Any], _: threading.Event) -> Result:
     except TopologyError as error:
         return {
             "status": error.status,
-            "told": f"{type(error).__name__}: {error}",
+            "line": f"{type(error).__name__}: {error}",
             "seconds": time.monotonic() - started,
         }
     return {
         "status": 202 if receipt.open else 200,
-        "told": receipt.open,
+        "line": receipt.open,
         "receipt": json.loads(receipt.json()),
         "seconds": time.monotonic() - started,
     }
@@ -115,7 +115,7 @@ def serve(connection: socket.socket) -> None:
         try:
             result = {"apply": apply, "write": write}[job["job"]](job, stop)
         except Exception:  # noqa: BLE001 - the test shows it
-            result = {"status": 500, "told": traceback.format_exc()}
+            result = {"status": 500, "line": traceback.format_exc()}
         connection.sendall(json.dumps(result).encode() + b"\n")
 
 
