@@ -26,7 +26,7 @@ def main() -> int:
     configure(settings)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    log.info("registers the containers of %s at %s", settings.host, settings.host_ip)
+    log.info("registers the containers of %s at %s", settings.host, settings.docker_network or settings.host_ip)
     changed = threading.Event()
     docker = Docker(settings)
     threading.Thread(target=docker.follow, args=(changed,), name="events", daemon=True).start()

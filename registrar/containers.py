@@ -19,8 +19,8 @@ FAILURES = (DockerException, requests.RequestException)
 # how long one request for events lasts, in seconds, and the pause after one that failed
 EVENTS_LAST = 30
 RETRY = 1.0
-# Of all that happens to a container, what can change its records
-EVENTS = ["start", "die", "stop", "pause", "unpause", "rename", "destroy"]
+# Of all that happens to a container or a network, what can change records
+EVENTS = ["start", "die", "stop", "pause", "unpause", "rename", "destroy", "connect", "disconnect"]
 
 
 class DockerUnavailable(Unavailable):
@@ -32,6 +32,7 @@ class Docker:
 
     def __init__(self, settings: Settings) -> None:
         self._host = settings.docker_host
+        self._network = settings.docker_network
         # the version is asked for at each request: Docker may come up after us
         self._client = docker.DockerClient(settings.docker_host, version="1.24", timeout=settings.docker_timeout)
 
@@ -44,15 +45,15 @@ class Docker:
             raise DockerUnavailable(f"Docker at {self._host}: {error}") from None
 
     def follow(self, changed: threading.Event) -> None:
-        """Sets `changed` when a container has started or ended. Never returns; run it in a daemon thread.
+        """Sets `changed` when a container has started, ended or changed its networks, and sometimes without need.
 
-        An event sets it once more than needed rather than once too few: requests overlap.
+        Never returns; run it in a daemon thread. Once more than needed is better than once too few: requests overlap.
         """
         start = int(time.time())
         while True:
             until = int(time.time()) + EVENTS_LAST
             try:
-                filters = {"type": "container", "event": EVENTS}
+                filters = {"type": ["container", "network"], "event": EVENTS}
                 for _ in self._client.events(since=start, until=until, filters=filters):
                     changed.set()
                 start = until
@@ -69,23 +70,40 @@ class Docker:
             container = self._client.api.inspect_container(id_)
         except NotFound:  # it has ended since it was listed
             return None
-        return parse(container) if container["State"]["Running"] else None
+        return parse(container, self._network) if container["State"]["Running"] else None
 
 
-def parse(inspected: dict[str, Any]) -> Container:
-    """A container as `docker inspect` shows it."""
+def parse(inspected: dict[str, Any], network: str = "") -> Container:
+    """A container as `docker inspect` shows it: with its published ports, or those it exposes in a network."""
     config = inspected["Config"]
     variables = [tuple(line.partition("=")[::2]) for line in config.get("Env") or ()]
     variables += (config.get("Labels") or {}).items()
+    address = _address(inspected, network) if network else ""
+    if network:
+        ports = _exposed(config.get("ExposedPorts") or {}) if address else []
+    else:
+        ports = _published(inspected["NetworkSettings"].get("Ports") or {})
     return Container(
         name=inspected["Name"].lstrip("/"),
         image=config["Image"],
         variables=tuple(variables),
-        ports=tuple(_ports(inspected["NetworkSettings"].get("Ports") or {})),
+        ports=tuple(ports),
+        address=address,
     )
 
 
-def _ports(published: dict[str, list[dict[str, str]] | None]) -> list[Port]:
+def _address(inspected: dict[str, Any], network: str) -> str:
+    """The container's own address in the network; nothing where it isn't in it."""
+    endpoint = (inspected["NetworkSettings"].get("Networks") or {}).get(network) or {}
+    return str(endpoint.get("IPAddress") or "")
+
+
+def _exposed(exposed: dict[str, Any]) -> list[Port]:
+    parts = [port.partition("/") for port in sorted(exposed)]
+    return [Port(int(number), protocol, int(number)) for number, _, protocol in parts]
+
+
+def _published(published: dict[str, list[dict[str, str]] | None]) -> list[Port]:
     ports = []
     for exposed, bindings in sorted(published.items()):
         number, _, protocol = exposed.partition("/")

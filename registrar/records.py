@@ -19,7 +19,7 @@ VARIABLE = re.compile(r"SERVICE_(?:(\d+)_)?(NAME|ID|IGNORE)")
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A published port: the number inside, tcp or udp, and the host's port."""
+    """A port: the number inside, tcp or udp, and the number under which others reach it."""
 
     exposed: int
     protocol: str
@@ -28,12 +28,16 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A running container; `variables` are those of its environment and its labels."""
+    """A running container; `variables` are those of its environment and its labels.
+
+    `address` is its own where others reach it by that; else they reach it by the host's.
+    """
 
     name: str
     image: str
     variables: tuple[tuple[str, str], ...]
     ports: tuple[Port, ...]
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def records(container: Container, host: Host) -> Iterator[Record]:
             name = f"{name}-{port.exposed}"
         udp = ":udp" if port.protocol == "udp" else ""
         instance = given.get("ID") or f"{host.name}:{container.name}:{port.exposed}{udp}"
-        yield Record(_key(host.domain, name, instance), _value(host, port), container.name)
+        yield Record(_key(host.domain, name, instance), _value(container, host, port), container.name)
 
 
 def image_name(image: str) -> str:
@@ -95,5 +99,5 @@ def _key(domain: str, name: str, instance: str) -> str:
     return "/".join([ROOT, *reversed(domain.lower().split(".")), *parts])
 
 
-def _value(host: Host, port: Port) -> str:
-    return json.dumps({"host": host.address, "port": port.published, "ttl": host.ttl})
+def _value(container: Container, host: Host, port: Port) -> str:
+    return json.dumps({"host": container.address or host.address, "port": port.published, "ttl": host.ttl})

@@ -21,20 +21,24 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     TTL is how long a record lives in etcd, RECORD_TTL how long a resolver may keep the answer.
     """
 
-    host_ip: str
+    host_ip: str = ""
     host_name: str = ""
     domain: str = "docker"
     ttl: Annotated[int, msgspec.Meta(ge=2, le=86400)] = 30
     ttl_refresh: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 15.0
     record_ttl: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 5
     docker_host: str = "unix:///var/run/docker.sock"
+    # a Docker network: its containers alone, by their addresses in it and the ports that they expose
+    docker_network: str = ""
     docker_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
 
     # a file that is touched after each round in which Docker and etcd answered; none: not at all
     heartbeat: str = ""
 
     def __post_init__(self) -> None:
-        if not is_ip(self.host_ip):
+        if not self.host_ip and not self.docker_network:
+            raise SettingsError("HOST_IP is not set")
+        if self.host_ip and not is_ip(self.host_ip):
             raise SettingsError(f"HOST_IP={self.host_ip!r}: not an IP address")
         if not is_name(self.domain):
             raise SettingsError(f"DOMAIN={self.domain!r}: not a domain")

@@ -4,15 +4,16 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox.etcd import EtcdServer
 from sandbox.keys import KeysError
 from sandbox.process import Process, wait_until
-from tests.containers.engine import DockerError, docker
+from tests.containers.engine import DockerError, docker, inspect
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -32,15 +33,21 @@ def etcd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EtcdServer]
 
 @pytest.fixture
 def registrar(etcd: EtcdServer, engine: None, tmp_path: Path) -> Iterator[Process]:
-    env = {
-        "HOST_IP": "127.0.0.1",
-        "HOST_NAME": "Test-Host",
-        "DOMAIN": "test",
-        "TTL": "4",
-        "TTL_REFRESH": "1",
-        "ETCD_API": etcd.api,
-        "ETCD_PEERS": etcd.url,
-    }
+    with registering(etcd, tmp_path, HOST_NAME="Test-Host", TTL="4", TTL_REFRESH="1") as process:
+        yield process
+
+
+@pytest.fixture
+def unhurried_registrar(etcd: EtcdServer, engine: None, tmp_path: Path) -> Iterator[Process]:
+    """Refreshes nothing meanwhile: one that is paused amid a refresh ends it later, over whatever is there by then."""
+    with registering(etcd, tmp_path, TTL="900", TTL_REFRESH="600") as process:
+        yield process
+
+
+@contextmanager
+def registering(etcd: EtcdServer, tmp_path: Path, **settings: str) -> Iterator[Process]:
+    """A registrar with these settings."""
+    env = {"HOST_IP": "127.0.0.1", "DOMAIN": "test", "ETCD_API": etcd.api, "ETCD_PEERS": etcd.url} | settings
     process = Process([sys.executable, "-m", "registrar"], log=tmp_path / "registrar.log", env=env)
     process.start()
     try:
@@ -64,6 +71,15 @@ def run(bases: dict[str, str]) -> Iterator[Run]:
         yield start
 
 
+@pytest.fixture
+def network(engine: None) -> Iterator[str]:
+    """A network of Docker; ends after the containers in it."""
+    name = f"registrar-test-{uuid.uuid4().hex[:8]}"
+    docker("network", "create", name)
+    yield name
+    docker("network", "rm", name)
+
+
 def remove(name: str) -> None:
     with suppress(DockerError):
         docker("rm", "--force", name)
@@ -73,13 +89,19 @@ def published(name: str) -> int:
     return int(docker("port", name, "6379").splitlines()[0].rpartition(":")[2])
 
 
-def port_of(etcd: EtcdServer, key: str) -> int | None:
-    """The port of the record at a key; None where there is no record, or etcd is down."""
+def record_at(etcd: EtcdServer, key: str) -> dict[str, Any] | None:
+    """The record at a key; None where there is none, or etcd is down."""
     try:
         value = etcd.keys.get(key)
     except KeysError:
         return None
-    return None if value is None else json.loads(value)["port"]
+    return None if value is None else json.loads(value)
+
+
+def port_of(etcd: EtcdServer, key: str) -> int | None:
+    """The port of the record at a key."""
+    record = record_at(etcd, key)
+    return None if record is None else record["port"]
 
 
 def named(service: str) -> tuple[str, ...]:
@@ -109,16 +131,16 @@ def test_finds_what_runs_at_its_start_and_leaves_records_at_its_end(
     wait_until(lambda: port_of(etcd, key) is None, "the record has expired", timeout=60)
 
 
-def test_deletes_nothing_that_it_did_not_write(registrar: Process, etcd: EtcdServer, run: Run) -> None:
+def test_deletes_nothing_that_it_did_not_write(unhurried_registrar: Process, etcd: EtcdServer, run: Run) -> None:
     name, key = run(*named("taken")), "/skydns/test/taken/core-01"
     etcd.keys.put("/skydns/test/others", json.dumps({"host": "10.0.0.9", "port": 1}))
     wait_until(lambda: port_of(etcd, key) == published(name), "the container is registered", timeout=60)
-    registrar.pause()  # while another host takes the key over
+    unhurried_registrar.pause()  # while another host takes the key over
     try:
         docker("rm", "--force", name)
         etcd.keys.put(key, json.dumps({"host": "10.0.0.9", "port": 2}))
     finally:
-        registrar.resume()
+        unhurried_registrar.resume()
     after = run(*named("after"))
     wait_until(
         lambda: port_of(etcd, "/skydns/test/after/core-01") == published(after), "a later one is there", timeout=60
@@ -134,6 +156,27 @@ def test_heeds_the_conventions(registrar: Process, etcd: EtcdServer, run: Run) -
     wait_until(lambda: port_of(etcd, key) == published(plain), "the container is registered", timeout=60)
     assert published(ignored)
     assert port_of(etcd, "/skydns/test/ignored/core-01") is None
+
+
+def test_a_network_has_its_own_containers_registered_by_their_addresses(
+    etcd: EtcdServer, network: str, run: Run, tmp_path: Path
+) -> None:
+    run(*named("outside"))
+    inside, key = run(*named("network"), "--network", network), "/skydns/test/network/core-01"
+
+    def is_registered() -> bool:
+        record = record_at(etcd, key)
+        address = inspect(inside)["NetworkSettings"]["Networks"][network]["IPAddress"]
+        return record is not None and (record["host"], record["port"]) == (address, 6379)
+
+    # refreshed so seldom that only Docker's events can be what it follows
+    with registering(etcd, tmp_path, HOST_IP="", DOCKER_NETWORK=network, TTL="900", TTL_REFRESH="600"):
+        wait_until(is_registered, "the container is registered", timeout=60)
+        docker("network", "disconnect", network, inside)
+        wait_until(lambda: record_at(etcd, key) is None, "its record is gone", timeout=60)
+        docker("network", "connect", network, inside)
+        wait_until(is_registered, "it is registered again", timeout=60)
+        assert record_at(etcd, "/skydns/test/outside/core-01") is None
 
 
 def test_records_are_back_after_an_etcd_that_was_away(registrar: Process, etcd: EtcdServer, run: Run) -> None:

@@ -1,6 +1,7 @@
 """Which records a container gets, by registrator's conventions."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,30 @@ def test_several_ports_are_told_apart_by_their_numbers() -> None:
 def test_what_is_to_be_ignored_has_no_record(variable: str) -> None:
     assert keys(REDIS, **{variable: "1"}) == []
     assert keys(REDIS, **{variable: ""}) != []
+
+
+def inspected(**networks: str) -> dict[str, Any]:
+    return {
+        "Name": "/node",
+        "Config": {"Image": "node", "ExposedPorts": {"6379/tcp": {}, "53/udp": {}}},
+        "NetworkSettings": {
+            "Ports": {"6379/tcp": [{"HostIp": "10.0.0.1", "HostPort": "49153"}]},
+            "Networks": {name: {"IPAddress": address} for name, address in networks.items()},
+        },
+    }
+
+
+def test_a_container_of_the_network_is_where_its_own_address_is() -> None:
+    container = parse(inspected(ours="172.30.97.2", other="172.30.98.2"), "ours")
+    assert [(record.key, json.loads(record.value)) for record in records(container, HOST)] == [
+        ("/skydns/docker/node-53/core-01:node:53:udp", {"host": "172.30.97.2", "port": 53, "ttl": 30}),
+        ("/skydns/docker/node-6379/core-01:node:6379", {"host": "172.30.97.2", "port": 6379, "ttl": 30}),
+    ]
+
+
+@pytest.mark.parametrize("networks", [{}, {"other": "172.30.98.2"}, {"ours": ""}])
+def test_a_container_outside_of_the_network_has_no_record(networks: dict[str, str]) -> None:
+    assert list(records(parse(inspected(**networks), "ours"), HOST)) == []
 
 
 def test_a_domain_is_turned_round() -> None:
