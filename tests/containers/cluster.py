@@ -14,7 +14,7 @@ from tests.containers.engine import DockerError, command, docker, environment, i
 
 NODES = ("core-01", "core-02", "core-03")
 SERVICES = ("dictator", "dnsd", "topology-observer")
-GIVEN = ("etcd", "skydns", "registrator", "operator")
+GIVEN = ("etcd", "skydns", "registrar", "operator")
 LOOK_UP = """
 import dns.resolver, os
 resolver = dns.resolver.Resolver(configure=False)

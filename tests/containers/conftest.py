@@ -35,11 +35,8 @@ def bases(engine: None) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def images(bases: dict[str, str]) -> None:
-    """All images of docker-compose.test.yml, and the registrar's, with the tag test."""
+    """All images of docker-compose.test.yml, with the tag test."""
     Cluster(PROJECT, "172.30.98").compose("build", timeout=600)
-    base = f"BASE={bases['PYTHON_BASE']}"
-    options = ("--quiet", "--build-arg", base, "--tag", "safe-redis/registrar:test", "--file", "registrar/Dockerfile")
-    docker_engine.docker("build", *options, ".", timeout=600)
 
 
 class Shared:

@@ -13,7 +13,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 FOLDERS = tuple(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 # `dictator/plan.py`, scripts/demo.sh, `tests/dictator/test_*.py`: a path from the root, as far as it is written out
 START = "|".join(map(re.escape, (*FOLDERS, ".ci")))
-PATH = re.compile(rf"(?<![\w./:-])((?:{START})/[\w./*-]*[\w*]|docker-compose\.(?:test|v3)\.yml)")
+PATH = re.compile(rf"(?<![\w./:-])((?:{START})/[\w./*-]*[\w*]|docker-compose\.test\.yml)")
 MODULE = re.compile(r"\bpython3? -m ([a-z_][\w.]*\w)")
 SCRIPT = re.compile(r"(?<![\w/.-])`?([a-z][a-z-]*\.sh)\b")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

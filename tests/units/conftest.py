@@ -12,7 +12,7 @@ from tests.units.cluster import Cluster
 from tests.units.hosts import IMAGE, Hosts
 
 # As docker-compose.test.yml names them
-SERVICES = ("core-01", "dictator", "dnsd", "topology-observer", "redis-counter")
+SERVICES = ("core-01", "dictator", "dnsd", "topology-observer", "registrar", "redis-counter")
 NAMES = ("node", "dictator", "dnsd", "topology-observer", "registrar", "redis-counter")
 PRODUCT = tuple(f"safe-redis/{name}" for name in NAMES)
 
@@ -43,8 +43,6 @@ def images(engine: None) -> tuple[str, ...]:
     """The product's images, built from what is here; and that of the hosts."""
     _run("sh", "scripts/base-images.sh")
     _run("docker", "compose", "-f", "docker-compose.test.yml", "build", "--quiet", *SERVICES)
-    base = ("--build-arg", "BASE=safe-redis/python-base:bookworm")
-    _run("docker", "build", "--quiet", *base, "--tag", "safe-redis/registrar:test", "-f", "registrar/Dockerfile", ".")
     _run("docker", "build", "--quiet", "--tag", IMAGE, "--file", "tests/units/host/Dockerfile", ".")
     return tuple(f"{image}:test" for image in PRODUCT)
 
