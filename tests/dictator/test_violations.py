@@ -91,6 +91,14 @@ def dies_after_promoting_b(harness: Harness) -> None:
     assert harness.info("a")["master_port"] == 0
 
 
+def copies_b_to_c(harness: Harness) -> None:
+    """Makes c, which the dictator has left halted, a slave of b by hand, and fills b."""
+    harness.clients["c"].replicaof("127.0.0.1", harness.proxies["b"].port)
+    wait_until(lambda: harness.follows("c", "b"), "c follows b", PATIENCE)
+    fill(harness.clients["b"], 50, "new")
+    wait_until(lambda: holds(harness.clients["c"], 50, "new"), "c holds what b acknowledged", PATIENCE)
+
+
 # V1: a target that would come back from a crash with less than it has acknowledged
 
 
@@ -178,9 +186,7 @@ def test_v2_what_was_consumed_on_a_new_master_stays_consumed_when_the_same_topol
 
 def test_v2_a_master_that_came_back_empty_does_not_make_an_older_parked_one_the_source(harness: Harness) -> None:
     dies_after_promoting_b(harness)
-    wait_until(lambda: harness.follows("c", "b"), "c follows b", PATIENCE)
-    fill(harness.clients["b"], 50, "new")
-    wait_until(lambda: holds(harness.clients["c"], 50, "new"), "c holds what b acknowledged", PATIENCE)
+    copies_b_to_c(harness)
     server, proxy = harness.servers["b"], harness.proxies["b"]
     server.kill()
     server.wipe()
@@ -313,14 +319,30 @@ def test_v5_a_parked_source_does_not_overwrite_the_copy_of_a_dead_master_that_is
     harness: Harness,
 ) -> None:
     dies_after_promoting_b(harness)
-    wait_until(lambda: harness.follows("c", "b"), "c follows b", PATIENCE)
-    fill(harness.clients["b"], 50, "new")
-    wait_until(lambda: holds(harness.clients["c"], 50, "new"), "c holds what b acknowledged", PATIENCE)
+    copies_b_to_c(harness)
     harness.servers["b"].kill()
     answer = applied(harness, "a", "c")
     assert answer["status"] in (409, 503), answer
     assert holds(harness.clients["c"], 50, "new"), "the only copy of them"
     assert harness.info("a")["role"] == "slave"
+
+
+def test_v5_a_halted_slave_does_not_prove_that_nobody_was_promoted(harness: Harness) -> None:
+    dies_after_promoting_b(harness)
+    assert harness.info("c")["master_host"] == "0.0.0.0"
+    fill(harness.clients["b"], 50, "new")
+    harness.servers["b"].pause()
+    for topology in (("a", "c"), ("c", "a"), ("a",), ("c",)):
+        answer = applied(harness, *topology)
+        assert answer["status"] in (409, 503), (topology, answer)
+        assert str(harness.proxies["b"].port) in answer["line"], (topology, answer)
+    assert harness.info("a")["role"] == "slave", "b takes writes, and a must not"
+    assert harness.info("c")["role"] == "slave", "b takes writes, and c must not"
+    harness.servers["b"].resume()
+    answers: list[str] = []
+    harness.converge(harness.document("c"), answers)
+    assert holds(harness.clients["c"], 50, "new"), answers
+    assert not harness.wrong("c"), answers
 
 
 # V6: an old source that comes back two switches later
