@@ -156,7 +156,7 @@ def _switch(state: ClusterState, source: Source, lineage: _Lineage, *, force: bo
         # before the intent, so that they get it, or at least are seen to belong to us
         *((Reparent(astray, old.instance),) if astray else ()),
         *_tidy((old, state.master)),
-        Verify(new, old.instance, force),
+        Verify(new, old.instance, force, slaves),
         Intend(old.instance, new, intent),
         *_halts(below, old),
         Pause(old.instance),

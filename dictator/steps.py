@@ -96,11 +96,15 @@ class Reparent(Step):
 
 @dataclass(frozen=True, slots=True)
 class Verify(Step):
-    """Make sure that the target would keep what it is given: its log, its role on disk, its memory."""
+    """Make sure that the target would keep what it is given (its log, its role on disk, its memory).
+
+    And that none of the others has become a master meanwhile: it may have what the source has, and more.
+    """
 
     target: Instance
     source: Instance
     forced: bool
+    others: tuple[Instance, ...] = ()
 
     def __str__(self) -> str:
         return f"verify that {self.target} can take over from {self.source}"

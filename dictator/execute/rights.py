@@ -7,11 +7,12 @@ from dictator.execute.commands import (
     NO_ONE,
     PERSISTENCE,
     REWRITE,
+    ROLE,
     UNPAUSE,
     check_replies,
     set_record_when_full,
 )
-from dictator.execute.run import Figures, Run
+from dictator.execute.run import Figures, Run, Stale
 from dictator.execute.waits import poll, read_all
 from dictator.info import Persistence, memory, persistence
 from dictator.instance import Instance
@@ -106,7 +107,17 @@ def verify(run: Run, step: Verify) -> Figures:
     # what is still on its way to the target takes memory, too
     wait_until_close(run, step.source, step.target)
     _check_memory(run, step)
-    return _wait_until_durable(run, step.target)
+    figures = _wait_until_durable(run, step.target)
+    _check_others(run, step.others)
+    return figures
+
+
+def _check_others(run: Run, others: Sequence[Instance]) -> None:
+    """Gives the plan up if one has become a master: it may have all that the source has, and a write of its own."""
+    outcomes = run.runtime.send_all([(instance, (ROLE,)) for instance in others])
+    for instance, outcome in zip(others, outcomes, strict=True):
+        if not isinstance(outcome, NoAnswer) and check_replies(instance, outcome)[0][0] == "master":
+            raise Stale(f"{instance} has become a master since it was observed")
 
 
 def _check_memory(run: Run, step: Verify) -> None:

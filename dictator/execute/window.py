@@ -24,12 +24,12 @@ from dictator.execute.commands import (
     transaction,
 )
 from dictator.execute.run import Figures, Run, Stale
-from dictator.execute.waits import Offset, poll, read_replication, wait_for_offset
+from dictator.execute.waits import Offset, poll, read_replication, read_replications, wait_for_offset
 from dictator.info import replication
 from dictator.instance import Instance
 from dictator.lineage import KEY, encode
 from dictator.link import NoAnswer, ServerError
-from dictator.observation import Replication
+from dictator.observation import HALT, Replication
 from dictator.steps import Drain, Fence, HandOver, Pause, Promote
 from safe_redis.errors import Interrupted, NotCaughtUp
 
@@ -184,10 +184,7 @@ class Window:
             check_replies(source, link.send(UNPAUSE))
             # role and disk in one transaction: a restart in between would leave it parked with the new master's record,
             # which a later run could not tell from an instance that took writes of its own
-            failed = run.move((source, *run.halted), step.target)
-            for instance in run.halted:
-                if instance in failed:
-                    log.warning("left a slave for later: %s", failed[instance])
+            failed = run.move((source, *self._still_halted()), step.target)
             if source in failed:
                 raise failed[source]
             if run.settings.disconnect_clients:
@@ -196,3 +193,8 @@ class Window:
             log.warning("left the old master for later: %s", error)
             return {"late": str(source)}
         return {}
+
+    def _still_halted(self) -> list[Instance]:
+        """Those that nobody has made anything else meanwhile; the others are left to Follow, which looks at them."""
+        outcomes = read_replications(self._run.runtime, self._run.halted)
+        return [at for at, rep in outcomes.items() if isinstance(rep, Replication) and rep.following == HALT]

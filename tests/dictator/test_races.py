@@ -23,6 +23,8 @@ from tests.dictator.sweep import FLAVOURS
 PAUSE = 30.0
 # the first REPLICAOF NO ONE that the target is sent is the rehearsal of its rights
 PROMOTION = 2
+# the old master is unpaused when its rights are rehearsed, when the intent is written, and first of all at the handover
+HANDOVER = 3
 
 
 class At:
@@ -89,7 +91,7 @@ def test_does_not_overwrite_a_slave_that_became_a_master_when_the_new_one_took_w
         proxied["c"].set("own", "write")
         proxied["b"].set("new", "write")
 
-    watch(proxied, At("a", "REPLICAOF 127.0.0.1", become_master, times=2))
+    watch(proxied, At("a", "CLIENT UNPAUSE", become_master, times=HANDOVER))
     with pytest.raises(Refused, match=rf":{proxied.proxies['c'].port}: master, 101 keys"):
         proxied.apply("b", "a", "c")
     assert proxied["c"].get("own") == "write"

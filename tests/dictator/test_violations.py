@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from dictator.apply import Dictator
+from dictator.lineage import KEY
 from dictator.settings import Settings
 from dictator.takeover import NAME
 from safe_redis.errors import TopologyError
@@ -57,6 +58,10 @@ def masters(clients: dict[str, "redis.Redis"]) -> list[str]:
 
 def holds(client: "redis.Redis", count: int, prefix: str = "key") -> bool:
     return int(client.exists(*(f"{prefix}:{number}" for number in range(count)))) == count
+
+
+def has_record(group: Group, name: str) -> bool:
+    return bool(group[name].exists(KEY))
 
 
 @pytest.fixture
@@ -440,6 +445,8 @@ def test_v7_a_target_that_the_second_document_does_not_list_is_not_promoted_behi
 
 def test_v7_a_cycle_without_any_master_is_healed_without_force(trio: Group) -> None:
     assert apply(trio, "a", "b", "c").status == 200
+    for name in "bc":
+        wait_until(partial(has_record, trio, name), f"{name} has the record", PATIENCE)
     for slave, master in (("b", "c"), ("a", "b")):
         trio[slave].replicaof(trio.servers[master].host, trio.servers[master].port)
     wait_until(lambda: not masters({name: trio[name] for name in "abc"}), "nobody is a master", PATIENCE)
