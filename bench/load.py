@@ -84,9 +84,11 @@ def judged(report: dict[str, Any], stored: Iterable[str]) -> Tally:
 def window(report: dict[str, Any], new: int, missing: Sequence[str]) -> float:
     """Milliseconds from the last ack before the switchover to the first ack of the new master, over all writers.
 
-    Acks of the old master for writes that were lost don't count.
+    Acks of the old master for writes that were lost don't count; if all were, it begins with the first of them.
     """
     lost = set(missing)
+    begun = min(at for at, place, _ in report["acks"] if place != new)
     first = min(at for at, place, _ in report["acks"] if place == new)
-    last = max(at for at, place, value in report["acks"] if place != new and value not in lost)
+    kept = (at for at, place, value in report["acks"] if place != new and value not in lost)
+    last = max(kept, default=begun)
     return float(first - last) * 1000
