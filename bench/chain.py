@@ -132,7 +132,7 @@ def _switches(cluster: Cluster, count: int, interval: float) -> list[dict[str, f
         report = client.end()
     finally:
         client.kill()
-    return [_told(change, report, place + 1) for place, change in enumerate(changes)]
+    return [_phases(change, report, place + 1) for place, change in enumerate(changes)]
 
 
 def _change(cluster: Cluster, client: Client, master: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _apply(cluster: Cluster, master: str) -> None:
     _quiet(cluster, offset)
 
 
-def _told(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[str, float]:
+def _phases(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[str, float]:
     """One change as figures; `place` is that of the client's stretch on the new master."""
     dictator, observer = change["dictator"], change["observer"]
     put, dns = (logs.first(observer, f"notified http://redis-1-{name}") for name in ("dictator", "dnsd"))

@@ -104,7 +104,7 @@ class Verify(Step):
     target: Instance
     source: Instance
     forced: bool
-    others: tuple[Instance, ...] = ()
+    others: tuple[Instance, ...]
 
     def __str__(self) -> str:
         return f"verify that {self.target} can take over from {self.source}"

@@ -50,7 +50,7 @@ class Zone:
             if not self._ledger.confirm():
                 raise Superseded(f"another dnsd has published before {key} was written")
             if self._swap(key, value, index):
-                _tell_healed(key, value, node, known=known)
+                _log_healing(key, value, node, known=known)
                 return
         raise _rejected(key)
 
@@ -64,7 +64,7 @@ class Zone:
             if self._ledger.outrun():
                 raise Superseded(f"another dnsd has published before {key} was written")
             if self._swap(key, value, node.index if node else 0):
-                _tell_healed(key, value, node, known=known)
+                _log_healing(key, value, node, known=known)
                 return
         raise _rejected(key)
 
@@ -92,7 +92,7 @@ class Zone:
         return True
 
 
-def _tell_healed(key: str, value: str, node: Node | None, *, known: bool) -> None:
+def _log_healing(key: str, value: str, node: Node | None, *, known: bool) -> None:
     """Log where a record of ours was gone, or another one. A second dnsd that writes the same is no news."""
     if known and node is None:
         log.warning("wrote %s anew: it had expired, or was removed", key)

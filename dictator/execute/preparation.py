@@ -134,7 +134,7 @@ def halt(run: Run, step: Halt) -> Figures:
             log.warning("left a slave for later: %s", error)
     masters = [str(instance) for instance, role in halted.items() if role[0] == "master"]
     if masters:
-        raise Stale(f"{', '.join(masters)} became a master after it was observed")
+        raise Stale(f"{', '.join(masters)} has become a master since it was observed")
     run.halted = tuple(halted)
     return {}
 

@@ -13,11 +13,11 @@ from dictator.execute.commands import (
     set_record_when_full,
 )
 from dictator.execute.run import Figures, Run, Stale
-from dictator.execute.waits import poll, read_all
+from dictator.execute.waits import ask_all, poll, read_all
 from dictator.info import Persistence, memory, persistence
 from dictator.instance import Instance
 from dictator.lineage import KEY, Member, Record
-from dictator.link import Command, NoAnswer, Replies, ServerError
+from dictator.link import Command, NoAnswer, ServerError
 from dictator.steps import CheckRights, Verify
 from safe_redis.errors import NotCaughtUp, Refused
 
@@ -102,7 +102,8 @@ def wait_until_close(run: Run, source: Instance, target: Instance) -> None:
 
 def verify(run: Run, step: Verify) -> Figures:
     """Makes sure that the target would keep what it is given, while writes still go on at the source."""
-    for instance, (rewrite,) in _ask_both(run, step, REWRITE):
+    both = (step.source, step.target)
+    for instance, rewrite in zip(both, ask_all(run.runtime, REWRITE, *both), strict=True):
         run.saved(instance, rewrite, forced=step.forced)
     # what is still on its way to the target takes memory, too
     wait_until_close(run, step.source, step.target)
@@ -121,7 +122,9 @@ def _check_others(run: Run, others: Sequence[Instance]) -> None:
 
 
 def _check_memory(run: Run, step: Verify) -> None:
-    source, target = (memory(check_replies(instance, replies)[0]) for instance, replies in _ask_both(run, step, MEMORY))
+    both = (step.source, step.target)
+    sections = zip(both, ask_all(run.runtime, MEMORY, *both), strict=True)
+    source, target = (memory(check_replies(instance, (section,))[0]) for instance, section in sections)
     if not target.limit:
         return
     problem = ""
@@ -136,17 +139,6 @@ def _check_memory(run: Run, step: Verify) -> None:
         raise Refused(f"{problem}. Set them alike, or repeat with force=1 (apply-topology.sh --force)")
     if problem:
         run.warn(problem)
-
-
-def _ask_both(run: Run, step: Verify, command: Command) -> list[tuple[Instance, Replies]]:
-    """What source and target answer to a command that both are sent at once. Raises NoAnswer."""
-    instances = (step.source, step.target)
-    answers = []
-    for instance, outcome in zip(instances, run.runtime.send_all([(at, (command,)) for at in instances]), strict=True):
-        if isinstance(outcome, NoAnswer):
-            raise outcome
-        answers.append((instance, outcome))
-    return answers
 
 
 def _wait_until_durable(run: Run, target: Instance) -> Figures:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dictator.execute.commands import INFO, PERSISTENCE, CommandFailed, check_replies
 from dictator.info import persistence, replication
 from dictator.instance import Instance
-from dictator.link import NoAnswer, Replies, Runtime
+from dictator.link import Command, NoAnswer, Replies, Runtime
 from dictator.observation import Replication
 from safe_redis.errors import NotCaughtUp
 
@@ -37,14 +37,20 @@ def read_replications(runtime: Runtime, instances: Sequence[Instance]) -> dict[I
     return {instance: _replication(instance, reply) for instance, reply in zip(instances, outcomes, strict=True)}
 
 
-def read_all(runtime: Runtime, *instances: Instance) -> list[Replication]:
-    """The replication sections of instances that all must answer, asked at once. Raises NoAnswer."""
-    sections = []
-    for outcome in read_replications(runtime, instances).values():
+def ask_all(runtime: Runtime, command: Command, *instances: Instance) -> list[Any]:
+    """The reply of each instance to a command that all are sent at once, and must answer. Raises NoAnswer."""
+    replies = []
+    for outcome in runtime.send_all([(instance, (command,)) for instance in instances]):
         if isinstance(outcome, NoAnswer):
             raise outcome
-        sections.append(outcome)
-    return sections
+        replies.append(outcome[0])
+    return replies
+
+
+def read_all(runtime: Runtime, *instances: Instance) -> list[Replication]:
+    """The replication sections of instances that all must answer, asked at once. Raises NoAnswer."""
+    sections = zip(instances, ask_all(runtime, INFO, *instances), strict=True)
+    return [replication(check_replies(instance, (section,))[0]) for instance, section in sections]
 
 
 def _replication(instance: Instance, reply: Replies | NoAnswer) -> Replication | NoAnswer:
