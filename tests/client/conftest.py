@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,6 +21,17 @@ from sandbox.skydns import SkyDns
 
 SERVICE = "master.redis-1.docker"
 SLAVES = "slaves.redis-1.docker"
+
+
+def fork(work: Callable[[], object]) -> int:
+    """The id of a new process that does the work, and then ends without this one's clean-up; os.waitpid() ends it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return child
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 from safe_redis.client import NoMaster, OutcomeUnknown
 from sandbox.process import wait_until
-from tests.client.conftest import Group
+from tests.client.conftest import Group, fork
 
 
 def test_a_command_in_flight_at_a_master_that_stalls_is_executed_once_at_most(pair: Group) -> None:
@@ -71,12 +71,7 @@ def test_a_process_that_was_forked_while_a_thread_asks_a_fenced_master_goes_on(p
     thread.start()
     asking = client.connection_pool.locator
     with asking.turn():
-        child = os.fork()
-        if child == 0:
-            try:
-                client.incr("counter")
-            finally:
-                os._exit(0)
+        child = fork(lambda: client.incr("counter"))
     pair.complete()
     thread.join(20)
     os.waitpid(child, 0)

@@ -1,7 +1,6 @@
 """Any client behind HAProxy, with the configuration of docs/clients.md: writes reach the master through switches."""
 
 import json
-import sys
 import uuid
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from redis.retry import Retry
 from redis_counter.tally import Outcomes, tally
 from sandbox.cluster import Cluster
 from sandbox.haproxy import HaProxy
-from sandbox.process import Process, wait_until
-from tests.end_to_end.healing import LINE
+from sandbox.process import wait_until
+from tests.end_to_end.healing import count_while_the_scripts_move_the_master
 
 KEY = "through haproxy"
 WRITES = 100
@@ -69,20 +68,5 @@ def test_the_counter_through_haproxy_loses_nothing_while_the_scripts_move_the_ma
     apply(cluster, "core-01")
     with HaProxy(tmp_path / "haproxy", f"127.0.0.1:{cluster.dns_port}") as proxy:
         cluster.etcd.keys.put("/skydns/docker/proxy", json.dumps({"host": "127.0.0.1", "port": proxy.port}))
-        mine = {"COUNTER_COUNT": "2000", "COUNTER_INTERVAL": "2", "COUNTER_CLIENT": "plain"}
-        env = cluster.environment() | mine | {"COUNTER_SERVICE": "proxy.docker", "MESS_INTERVAL": "1"}
-        mess = Process(["sh", "scripts/mess-with-cluster.sh"], log=tmp_path / "mess", env=env)
-        counter = Process([sys.executable, "redis-counter"], log=tmp_path / "counter", env=env)
-        mess.start()
-        try:
-            counter.start()
-            wait_until(lambda: not counter.running, "the counter has ended", 100)
-        finally:
-            counter.kill()
-            mess.stop()
-    output = counter.log.read_text()
-    assert counter.returncode == 0, output
-    match = LINE.search(output)
-    assert match, output
-    assert (match[2], match[4]) == ("0", "0")
-    assert mess.log.read_text().count("master: ") >= 3
+        env = cluster.environment() | {"COUNTER_CLIENT": "plain", "COUNTER_SERVICE": "proxy.docker"}
+        count_while_the_scripts_move_the_master(env, tmp_path)

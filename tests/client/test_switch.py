@@ -9,7 +9,7 @@ from redis.exceptions import ReadOnlyError
 
 from safe_redis.client import NoMaster, connect_to_slaves
 from sandbox.process import free_port, wait_until
-from tests.client.conftest import SERVICE, SLAVES, Group
+from tests.client.conftest import SERVICE, SLAVES, Group, fork
 
 
 def client_connections(group: Group, name: str) -> int:
@@ -217,11 +217,6 @@ def test_follows_the_redirection_of_valkey(group: Group, flavour: str) -> None:
 def test_a_forked_process_has_connections_of_its_own(pair: Group) -> None:
     client = pair.connect()
     client.incr("counter")
-    child = os.fork()
-    if child == 0:
-        try:
-            client.incr("counter")
-        finally:
-            os._exit(0)
+    child = fork(lambda: client.incr("counter"))
     os.waitpid(child, 0)
     assert client.incr("counter") == 3

@@ -283,19 +283,18 @@ def test_finds_out_a_connection_that_is_opened_again() -> None:
         with_two(reopen)
 
 
-def test_finds_out_a_successor_that_ends_nothing(monkeypatch: Patch) -> None:
-    def only_named(connection: ModelConnection, *_: object) -> object:
-        yield from connection.ask((SET_NAME,), 0)
+def only_named(connection: ModelConnection, *_: object) -> object:
+    """A takeover that names its own connection, and ends no other."""
+    yield from connection.ask((SET_NAME,), 0)
 
+
+def test_finds_out_a_successor_that_ends_nothing(monkeypatch: Patch) -> None:
     monkeypatch.setattr(model_runtime, "take_over", only_named)
     with pytest.raises(Lost):
         with_two()
 
 
 def test_finds_out_a_successor_that_leaves_late_commands_on_their_way(monkeypatch: Patch) -> None:
-    def only_named(connection: ModelConnection, *_: object) -> object:
-        yield from connection.ask((SET_NAME,), 0)
-
     monkeypatch.setattr(model_runtime, "take_over", only_named)
     with pytest.raises(Lost):
         with_late_commands()

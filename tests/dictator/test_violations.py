@@ -96,6 +96,15 @@ def dies_after_promoting_b(harness: Harness) -> None:
     assert harness.info("a")["master_port"] == 0
 
 
+def comes_back_with_b(harness: Harness, master: str) -> None:
+    """B goes on, and what it took survives under the master."""
+    harness.servers["b"].resume()
+    answers: list[str] = []
+    harness.converge(harness.document(master), answers)
+    assert holds(harness.clients[master], 50, "new"), answers
+    assert not harness.wrong(master), answers
+
+
 def copies_b_to_c(harness: Harness) -> None:
     """Makes c, which the dictator has left halted, a slave of b by hand, and fills b."""
     harness.clients["c"].replicaof("127.0.0.1", harness.proxies["b"].port)
@@ -300,6 +309,23 @@ def test_v4_the_dictator_of_a_foreign_instance_can_go_on_with_its_work(two_clust
     two_clusters.is_led_by("x", "y", "z")
 
 
+def test_v4_a_foreign_instance_is_asked_and_nothing_else(two_clusters: Group) -> None:
+    two_clusters["y"].config_resetstat()
+    assert apply(two_clusters, "b", "a", "c", "y").status == 202
+    sent = {name.removeprefix("cmdstat_") for name in two_clusters["y"].info("commandstats")}
+    assert sent <= {
+        "info",
+        "get",
+        "config|get",
+        "config",
+        "pubsub|numsub",
+        "pubsub",
+        "ping",
+        "replconf",
+        "config|resetstat",
+    }
+
+
 # V5: a parked source is lifted although the target was promoted
 
 
@@ -313,11 +339,7 @@ def test_v5_a_slave_that_still_follows_the_source_does_not_prove_that_nobody_was
     assert answer["status"] == 503, answer
     assert str(harness.proxies["b"].port) in answer["line"]
     assert harness.info("a")["role"] == "slave", "b takes writes, and a must not"
-    harness.servers["b"].resume()
-    answers: list[str] = []
-    harness.converge(harness.document("a"), answers)
-    assert holds(harness.clients["a"], 50, "new"), answers
-    assert not harness.wrong("a"), answers
+    comes_back_with_b(harness, "a")
 
 
 def test_v5_a_parked_source_does_not_overwrite_the_copy_of_a_dead_master_that_is_no_longer_listed(
@@ -343,11 +365,17 @@ def test_v5_a_halted_slave_does_not_prove_that_nobody_was_promoted(harness: Harn
         assert str(harness.proxies["b"].port) in answer["line"], (topology, answer)
     assert harness.info("a")["role"] == "slave", "b takes writes, and a must not"
     assert harness.info("c")["role"] == "slave", "b takes writes, and c must not"
-    harness.servers["b"].resume()
-    answers: list[str] = []
-    harness.converge(harness.document("c"), answers)
-    assert holds(harness.clients["c"], 50, "new"), answers
-    assert not harness.wrong("c"), answers
+    comes_back_with_b(harness, "c")
+
+
+def test_v5_a_halted_slave_that_restarts_follows_the_source_again(harness: Harness) -> None:
+    hit = killed_at(harness, harness.document("b"), At("a", "CLIENT PAUSE"))
+    assert hit, "it lived long enough to be killed there"
+    assert harness.info("c")["master_host"] == "0.0.0.0"
+    fill(harness.clients["a"], 50, "new")
+    harness.servers["c"].restart()
+    wait_until(lambda: harness.follows("c", "a"), "c follows a", PATIENCE)
+    wait_until(lambda: holds(harness.clients["c"], 50, "new"), "c holds what a acknowledged", PATIENCE)
 
 
 # V6: an old source that comes back two switches later

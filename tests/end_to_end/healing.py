@@ -17,6 +17,26 @@ KEPT = "written-before-anything-happened"
 LINE = re.compile(r"ack'd: (\d+) \((\d+) missing\) err'd: (\d+) \((\d+) phantom\)")
 
 
+def count_while_the_scripts_move_the_master(env: dict[str, str], directory: Path) -> None:
+    """Runs redis-counter beside mess-with-cluster.sh, with 2,000 writes, and asserts that nothing is lost."""
+    env = env | {"COUNTER_COUNT": "2000", "COUNTER_INTERVAL": "2", "MESS_INTERVAL": "1"}
+    mess = Process(["sh", "scripts/mess-with-cluster.sh"], log=directory / "mess", env=env)
+    counter = Process([sys.executable, "redis-counter"], log=directory / "counter", env=env)
+    mess.start()
+    try:
+        counter.start()
+        wait_until(lambda: not counter.running, "the counter has ended", timeout=100)
+    finally:
+        counter.kill()
+        mess.stop()
+    output = counter.log.read_text()
+    assert counter.returncode == 0, output
+    match = LINE.search(output)
+    assert match, output
+    assert (match[2], match[4]) == ("0", "0")
+    assert mess.log.read_text().count("master: ") >= 3
+
+
 def wait_healed(cluster: Cluster, master: str, *, without: Collection[str] = (), timeout: float = 60) -> None:
     """Wait until all follow `master`, hold its data, and DNS says so. The error lists what is wrong.
 

@@ -1,14 +1,12 @@
 """Each part of a running cluster is killed and restarted; the system does the rest."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from sandbox.cluster import Cluster
-from sandbox.process import Process, wait_until
-from tests.end_to_end.healing import LINE, wait_healed, wait_logged
+from tests.end_to_end.healing import count_while_the_scripts_move_the_master, wait_healed, wait_logged
 
 # Healing may take a minute on a busy machine, and some tests wait for it twice.
 pytestmark = pytest.mark.timeout(300)
@@ -48,23 +46,7 @@ def test_all_services_and_nodes_start_again_at_once(applied: Cluster) -> None:
 
 
 def test_the_counter_loses_nothing_while_the_scripts_move_the_master(applied: Cluster, tmp_path: Path) -> None:
-    env = applied.environment() | {"COUNTER_COUNT": "2000", "COUNTER_INTERVAL": "2"}
-    env["MESS_INTERVAL"] = "1"
-    mess = Process(["sh", "scripts/mess-with-cluster.sh"], log=tmp_path / "mess", env=env)
-    counter = Process([sys.executable, "redis-counter"], log=tmp_path / "counter", env=env)
-    mess.start()
-    try:
-        counter.start()
-        wait_until(lambda: not counter.running, "the counter has ended", timeout=100)
-    finally:
-        counter.kill()
-        mess.stop()
-    output = counter.log.read_text()
-    assert counter.returncode == 0, output
-    match = LINE.search(output)
-    assert match, output
-    assert (match[2], match[4]) == ("0", "0")
-    assert mess.log.read_text().count("master: ") >= 3
+    count_while_the_scripts_move_the_master(applied.environment(), tmp_path)
 
 
 def test_an_etcd_that_was_left_for_another_one_is_obeyed_again_once_its_life_is_renamed(applied: Cluster) -> None:
