@@ -132,7 +132,7 @@ class Halt(Step):
     slaves: tuple[Instance, ...]
 
     def __str__(self) -> str:
-        return f"halt {_names(self.slaves)}"
+        return f"halt {_names(self.slaves)} for the handover"
 
 
 @dataclass(frozen=True, slots=True)
