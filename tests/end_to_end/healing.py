@@ -9,6 +9,7 @@ from pathlib import Path
 import dns.exception
 import redis
 
+from dictator import lineage
 from sandbox.cluster import Cluster
 from sandbox.process import Process, wait_until
 
@@ -38,7 +39,10 @@ def count_while_the_scripts_move_the_master(env: dict[str, str], directory: Path
 
 
 def wait_healed(cluster: Cluster, master: str, *, without: Collection[str] = (), timeout: float = 60) -> None:
-    """Wait until all follow `master`, hold its data, and DNS says so. The error lists what is wrong.
+    """Wait until all follow `master`, hold its data and its lineage record, and DNS says so.
+
+    The first second after a full copy, a slave's link is up before the stream flows: the record comes by the stream.
+    The error lists what is wrong.
 
     `without` are slaves that are away: nothing is asked of them.
     """
@@ -59,12 +63,14 @@ def _wrong_roles(cluster: Cluster, master: str, without: Collection[str]) -> lis
             wanted = {"role": "slave", "master_link_status": "up", "master_port": str(port)}
         try:
             info = node.redis.client().info("replication")
-            kept = node.redis.client().get(KEPT)
+            kept, record = node.redis.client().mget(KEPT, lineage.KEY)
         except redis.RedisError as error:
             wrong.append(f"{name}: {error}")
             continue
         if kept is None:
             wrong.append(f"{name} has lost {KEPT}")
+        if record is None:
+            wrong.append(f"{name} has no lineage record")
         actual = {field: str(info.get(field)) for field in wanted}
         if actual != wanted:
             wrong.append(f"{name} is {actual}, wanted {wanted}")

@@ -78,7 +78,8 @@ def test_applies_nothing_while_paused_and_says_since_when_and_why(
     config.define("a")
     etcd.keys.put(PAUSED, json.dumps({"since": "2026-01-01T00:00:00Z", "reason": "new switches"}))
     start_observer()
-    config.trigger()
+    config.trigger("while paused")
+    wait_until(lambda: status(etcd).get("value") == "while paused", "the run for the trigger has ended")
     assert wait_for_state(etcd, "paused")["line"] == "paused since 2026-01-01T00:00:00Z: new switches"
     etcd.keys.delete(PAUSED)
     config.trigger()
