@@ -71,11 +71,12 @@ def converge(
         _note_plan(receipt, narration, made)
         if not made.steps:
             return
-        narration.speak_up()
         if not acting:
             _take_over(runtime, state, settings.cluster, receipt, narration)
             acting = True
-        elif Executor(runtime, settings, receipt).run(made):
+            continue
+        narration.speak_up()
+        if Executor(runtime, settings, receipt).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
 
@@ -99,8 +100,7 @@ def _observe(observe_all: Callable[[], ClusterState], receipt: Receipt, narratio
     started = time.perf_counter()
     state = observe_all()
     _note(receipt, narration, "observe", f"observe {len(state.listed)} instances", started)
-    for observed in state.everyone:
-        narration.say("observed %s", observed)
+    narration.saw(state.everyone)
     return state
 
 
@@ -169,11 +169,7 @@ class Dictator:
             admit()
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
-            narration = Narration(log, quiet=repeat)
-            try:
-                self._converge(topology, receipt, narration, force=force)
-            finally:
-                narration.close()
+            self._converge(topology, receipt, force=force, repeat=repeat)
             receipt.duration_ms = round((time.perf_counter() - started) * 1000, 3)
             self.applied = topology
             self._say_outcome(receipt, repeat=repeat)
@@ -188,20 +184,27 @@ class Dictator:
         what = f"{receipt.master}; {receipt.open}"
         self.repeats.log(logging.INFO, OUTCOME, line, again=bool(receipt.open), what=what)
 
-    def _converge(self, topology: Topology, receipt: Receipt, narration: Narration, *, force: bool) -> None:
-        started = time.perf_counter()
-        master, slaves, left_out = self._locator.resolve(topology)
-        _note(receipt, narration, "resolve", f"resolve {len(topology.instances)} names", started)
-        with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
-            converge(
-                runtime,
-                self._settings,
-                lambda: observe(runtime, master, slaves, left_out),
-                receipt,
-                self._planner,
-                narration=narration,
-                force=force,
-            )
+    def _converge(self, topology: Topology, receipt: Receipt, *, force: bool, repeat: bool) -> None:
+        narration = Narration(log)
+        try:
+            started = time.perf_counter()
+            master, slaves, left_out = self._locator.resolve(topology)
+            _note(receipt, narration, "resolve", f"resolve {len(topology.instances)} names", started)
+            with RedisRuntime(self._settings, self._pool, self._idle) as runtime:
+                converge(
+                    runtime,
+                    self._settings,
+                    lambda: observe(runtime, master, slaves, left_out),
+                    receipt,
+                    self._planner,
+                    narration=narration,
+                    force=force,
+                )
+        except Exception:
+            # what a refusal was concluded from; but not each time that it is repeated
+            narration.close(logging.DEBUG if repeat else logging.INFO)
+            raise
+        narration.close()
 
     def dry_run(self, topology: Topology, *, force: bool = False) -> list[str]:
         """The steps that apply() would take now, one line each; touches nothing, and waits for nobody."""

@@ -1,26 +1,40 @@
-"""What the log says of one apply: everything, or, where nobody asked for it, only once it changes something."""
+"""What the log says of one apply: everything once it changes something, or fails; else a line at the end, by others."""
 
 import logging
+from collections.abc import Iterable
+
+from dictator.observation import Observation
+
+SEEN = "observed %s"
 
 
 class Narration:
-    """Lines at INFO; with `quiet` they are held back until `speak_up`, and end at DEBUG if that never comes."""
+    """Lines at INFO, held back until `speak_up`; `close` logs at DEBUG what was never told.
 
-    def __init__(self, log: logging.Logger, *, quiet: bool = False) -> None:
+    An apply that changes nothing would otherwise write more than it asks: a line for each instance.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._quiet = quiet
+        self._speaking = False
         self._held: list[tuple[str, tuple[object, ...]]] = []
 
     def say(self, line: str, *args: object) -> None:
         """Log the line, or hold it back."""
-        if self._quiet:
-            self._held.append((line, args))
-        else:
+        if self._speaking:
             self._log.info(line, *args)
+        else:
+            self._held.append((line, args))
+
+    def saw(self, observations: Iterable[Observation]) -> None:
+        """Say what was observed. Of what is held back only the last look is kept: that one is acted on."""
+        self._held = [(line, args) for line, args in self._held if line != SEEN]
+        for observed in observations:
+            self.say(SEEN, observed)
 
     def speak_up(self) -> None:
         """There is something to tell: log what was held back, and hold back nothing more."""
-        self._quiet = False
+        self._speaking = True
         self.close(logging.INFO)
 
     def close(self, level: int = logging.DEBUG) -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from safe_redis.errors import Refused, Unavailable
-from sandbox.process import wait_until
+from sandbox.process import free_port, wait_until
 from tests.dictator.group import PATIENCE, Group
 from tests.dictator.sweep import FLAVOURS
 
@@ -53,8 +53,25 @@ def test_refuses_while_a_sentinel_watches(trio: Group) -> None:
             trio.apply("b", "a", "c")
 
 
+def test_logs_what_a_refusal_was_concluded_from_but_not_what_was_seen_where_nothing_changes(
+    trio: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = [f"observed 127.0.0.1:{trio.servers[name].port}" for name in "abc"]
+    with caplog.at_level("INFO"):
+        trio.apply("b", "a", "c")
+        assert [caplog.text.count(line) for line in seen] == [1, 1, 1]
+        caplog.clear()
+        trio.apply("b", "a", "c")
+        assert not any(line in caplog.text for line in seen)
+        trio["a"].config_set("replica-read-only", "no")
+        with pytest.raises(Refused):
+            trio.apply("b", "a", "c")
+    assert [caplog.text.count(line) for line in seen] == [1, 1, 1]
+
+
 def test_refuses_an_instance_in_cluster_mode(trio: Group) -> None:
-    trio.add("d", config={"cluster-enabled": "yes"})
+    # by default it is the port plus 10,000, which may be in use
+    trio.add("d", config={"cluster-enabled": "yes", "cluster-port": str(free_port())})
     with untouched(trio), pytest.raises(Refused, match=rf":{trio.servers['d'].port} runs in cluster mode"):
         trio.apply("b", "a", "c", "d")
 

@@ -107,4 +107,5 @@ def test_an_operators_apply_is_logged_though_it_changes_nothing(resyncing: Clust
     wait_until(lambda: "ended the run for 'apply" in news(resyncing, before), "the run is logged", timeout=60)
     text = news(resyncing, before)
     assert "applied master core-01.redis-1.docker: unchanged" in text
+    assert "observed" not in text
     assert "INFO dnsd.publisher: published core-01.redis-1.docker as master" in text
