@@ -74,9 +74,7 @@ def converge(
         if not acting:
             _take_over(runtime, state, settings.cluster, receipt, narration)
             acting = True
-            continue
-        narration.speak_up()
-        if Executor(runtime, settings, receipt).run(made):
+        elif Executor(runtime, settings, receipt).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
 
@@ -125,6 +123,7 @@ def _take_over(runtime: Runtime, state: ClusterState, cluster: str, receipt: Rec
         log.warning("could not take over %s: %s", instance, error)
     what = f"end other dictators' connections to {len(ours)} instances"
     _note(receipt, narration, "takeover", what, started)
+    narration.speak_up()
 
 
 def _note(receipt: Receipt, narration: Narration, step: str, what: str, started: float) -> None:

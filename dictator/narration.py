@@ -27,14 +27,21 @@ class Narration:
             self._held.append((line, args))
 
     def saw(self, observations: Iterable[Observation]) -> None:
-        """Say what was observed. Of what is held back only the last look is kept: that one is acted on."""
-        self._held = [(line, args) for line, args in self._held if line != SEEN]
+        """Say what was observed; while it is held back, in place of what was observed before."""
+        self._forget_sightings()
         for observed in observations:
             self.say(SEEN, observed)
 
+    def _forget_sightings(self) -> None:
+        self._held = [(line, args) for line, args in self._held if line != SEEN]
+
     def speak_up(self) -> None:
-        """There is something to tell: log what was held back, and hold back nothing more."""
+        """The run is going to act: log what was held back, and hold back nothing more.
+
+        All but what was observed: a run looks again before it acts, and that is logged then.
+        """
         self._speaking = True
+        self._forget_sightings()
         self.close(logging.INFO)
 
     def close(self, level: int = logging.DEBUG) -> None:
