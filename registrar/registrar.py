@@ -2,7 +2,9 @@
 
 A record has a TTL and is written again for as long as Docker says that its container runs. One
 whose container has ended is deleted, but only if it is still what we wrote: another host may have
-taken the key over. What an earlier registrar has written is written again, or expires.
+taken the key over. For the same reason a refresh leaves alone, once, what another has written: a
+container that has moved may still be stopping here. What an earlier registrar has written is
+written again, or expires.
 """
 
 import logging
@@ -25,10 +27,14 @@ RETRY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A record in etcd, and when (time.monotonic()) it is to be written again."""
+    """A record in etcd, and when (time.monotonic()) it is to be written again.
+
+    `contested`: when it was last to be written, another had written something else there.
+    """
 
     record: Record
     due: float
+    contested: bool = False
 
 
 class Registrar:
@@ -65,8 +71,13 @@ class Registrar:
             self._remove(self._written[key].record)
         for record in wanted.values():
             written = self._written.get(record.key)
-            if written is None or written.record != record or written.due <= time.monotonic():
-                self._write(record, new=written is None or written.record != record)
+            try:
+                if written is None or written.record != record:
+                    self._write(record)
+                elif written.due <= time.monotonic():
+                    self._refresh(written)
+            except Rejected as error:  # concerns this one: the others must not wait for it
+                self._warn(f"failed to register {record.container}: {error}")
 
     def _wanted(self, containers: tuple[Container, ...]) -> dict[str, Record]:
         wanted: dict[str, Record] = {}
@@ -81,15 +92,25 @@ class Registrar:
                 self._warn(f"left out {container.name}: {error}")
         return wanted
 
-    def _write(self, record: Record, *, new: bool) -> None:
-        try:
-            self._store.put(record.key, record.value, self._settings.ttl)
-        except Rejected as error:  # concerns this one: the others must not wait for it
-            self._warn(f"failed to register {record.container}: {error}")
+    def _write(self, record: Record) -> None:
+        self._store.put(record.key, record.value, self._settings.ttl)
+        self._note(record)
+        log.info("registered %s at %s: %s", record.container, record.key, record.value)
+
+    def _refresh(self, written: Written) -> None:
+        record, node = written.record, self._store.get(written.record.key)
+        if node is not None and node.value != record.value and not written.contested:
+            log.warning("left %s alone, which another has written: %s", record.key, node.value)
+            self._note(record, contested=True)
             return
-        self._written[record.key] = Written(record, time.monotonic() + self._settings.ttl_refresh)
-        if new:
-            log.info("registered %s at %s: %s", record.container, record.key, record.value)
+        index = node.index if node is not None else 0
+        if self._store.swap(record.key, record.value, self._settings.ttl, index) is not None:
+            self._note(record)
+        # otherwise somebody wrote meanwhile: it is still due, and looked at again in the next round, at once
+
+    def _note(self, record: Record, *, contested: bool = False) -> None:
+        due = time.monotonic() + self._settings.ttl_refresh
+        self._written[record.key] = Written(record, due, contested)
 
     def _remove(self, record: Record) -> None:
         node = self._store.get(record.key)

@@ -37,13 +37,6 @@ def registrar(etcd: EtcdServer, engine: None, tmp_path: Path) -> Iterator[Proces
         yield process
 
 
-@pytest.fixture
-def unhurried_registrar(etcd: EtcdServer, engine: None, tmp_path: Path) -> Iterator[Process]:
-    """Refreshes nothing meanwhile: one that is paused amid a refresh ends it later, over whatever is there by then."""
-    with registering(etcd, tmp_path, TTL="900", TTL_REFRESH="600") as process:
-        yield process
-
-
 @contextmanager
 def registering(etcd: EtcdServer, tmp_path: Path, **settings: str) -> Iterator[Process]:
     """A registrar with these settings."""
@@ -131,16 +124,16 @@ def test_finds_what_runs_at_its_start_and_leaves_records_at_its_end(
     wait_until(lambda: port_of(etcd, key) is None, "the record has expired", timeout=60)
 
 
-def test_deletes_nothing_that_it_did_not_write(unhurried_registrar: Process, etcd: EtcdServer, run: Run) -> None:
+def test_deletes_nothing_that_it_did_not_write(registrar: Process, etcd: EtcdServer, run: Run) -> None:
     name, key = run(*named("taken")), "/skydns/test/taken/core-01"
     etcd.keys.put("/skydns/test/others", json.dumps({"host": "10.0.0.9", "port": 1}))
     wait_until(lambda: port_of(etcd, key) == published(name), "the container is registered", timeout=60)
-    unhurried_registrar.pause()  # while another host takes the key over
+    registrar.pause()  # while another host takes the key over
     try:
         docker("rm", "--force", name)
         etcd.keys.put(key, json.dumps({"host": "10.0.0.9", "port": 2}))
     finally:
-        unhurried_registrar.resume()
+        registrar.resume()
     after = run(*named("after"))
     wait_until(
         lambda: port_of(etcd, "/skydns/test/after/core-01") == published(after), "a later one is there", timeout=60

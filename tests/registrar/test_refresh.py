@@ -1,0 +1,128 @@
+"""The registrar's rounds on a real etcd: what a refresh leaves alone, and what it writes again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from registrar import settings
+from registrar.containers import Docker
+from registrar.records import Container, Port
+from registrar.registrar import Registrar
+from safe_redis.etcd import Store
+from sandbox.etcd import EtcdServer
+
+KEY = "/skydns/docker/redis-1/core-01"
+OURS = {"host": "10.0.0.1", "port": 49153, "ttl": 5}
+OTHERS = json.dumps({"host": "10.0.0.2", "port": 49999})
+
+
+class Running:
+    """In the place of Docker: the containers that it says run. Docker itself is in tests/containers."""
+
+    def __init__(self) -> None:
+        variables = (("SERVICE_NAME", "redis-1"), ("SERVICE_ID", "core-01"))
+        self.containers: tuple[Container, ...] = (
+            Container("redis-1-node", "node", variables, (Port(6379, "tcp", 49153),)),
+        )
+
+    def running(self) -> tuple[Container, ...]:
+        return self.containers
+
+
+class Overtaken:
+    """A store over which another host writes the key once, between the refresh's look and its write."""
+
+    def __init__(self, store: Store, etcd: EtcdServer) -> None:
+        self._store = store
+        self._etcd = etcd
+        self._left = 1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def swap(self, key: str, value: str, ttl: int | None, index: int) -> int | None:
+        if self._left:
+            self._left -= 1
+            self._etcd.keys.put(key, OTHERS)
+        return self._store.swap(key, value, ttl, index)
+
+
+@pytest.fixture(params=["v2-3.4", "v3-3.7"])
+def etcd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EtcdServer]:
+    api, release = request.param.split("-")
+    with EtcdServer(tmp_path / "etcd", release=release, api=api) as server:
+        yield server
+
+
+def registrar(etcd: EtcdServer, docker: Running, *, overtaken: bool = False) -> Registrar:
+    """One whose records are due again in every round."""
+    env = {"HOST_IP": "10.0.0.1", "ETCD_API": etcd.api, "ETCD_PEERS": etcd.url, "TTL_REFRESH": "0.000001"}
+    chosen, store = settings.read(env)
+    return Registrar(cast("Docker", docker), cast("Store", Overtaken(store, etcd)) if overtaken else store, chosen)
+
+
+def value(etcd: EtcdServer) -> str | None:
+    return etcd.keys.get(KEY)
+
+
+def index(etcd: EtcdServer) -> int:
+    return int((etcd.keys.node(KEY) or {})["modifiedIndex"])
+
+
+def test_writes_a_record_again_while_its_container_runs(etcd: EtcdServer) -> None:
+    made = registrar(etcd, Running())
+    made.round()
+    first = index(etcd)
+    made.round()
+    assert index(etcd) > first
+    assert json.loads(value(etcd) or "") == OURS
+
+
+def test_writes_a_record_again_that_is_gone(etcd: EtcdServer) -> None:
+    made = registrar(etcd, Running())
+    made.round()
+    etcd.keys.delete(KEY)
+    made.round()
+    assert json.loads(value(etcd) or "") == OURS
+
+
+def test_leaves_what_another_host_has_written_while_a_container_that_moved_is_stopping(
+    etcd: EtcdServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    docker = Running()
+    made = registrar(etcd, docker)
+    made.round()
+    etcd.keys.put(KEY, OTHERS)
+    made.round()
+    assert value(etcd) == OTHERS
+    assert f"left {KEY} alone, which another has written: {OTHERS}" in caplog.text
+    docker.containers = ()
+    made.round()
+    assert value(etcd) == OTHERS
+
+
+def test_takes_a_record_back_whose_container_goes_on_running(etcd: EtcdServer) -> None:
+    made = registrar(etcd, Running())
+    made.round()
+    etcd.keys.put(KEY, OTHERS)
+    made.round()
+    made.round()
+    assert json.loads(value(etcd) or "") == OURS
+
+
+def test_a_refresh_that_is_overtaken_writes_nothing(etcd: EtcdServer) -> None:
+    made = registrar(etcd, Running(), overtaken=True)
+    made.round()
+    made.round()
+    assert value(etcd) == OTHERS
+    made.round()
+    assert value(etcd) == OTHERS, "it is looked at again first"
+
+
+def test_a_new_container_takes_the_key_over_at_once(etcd: EtcdServer) -> None:
+    etcd.keys.put(KEY, OTHERS)
+    registrar(etcd, Running()).round()
+    assert json.loads(value(etcd) or "") == OURS
