@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -19,7 +20,8 @@ def untouched(group: Group) -> Iterator[None]:
     before = group.state()
     yield
     assert group.state() == before
-    assert group["a"].set("still", "writable")
+    # a key that there is already: a new one would reach the slaves while somebody counts theirs
+    assert group["a"].set("key:0", "still writable")
 
 
 def test_refuses_the_same_instance_under_two_names(trio: Group) -> None:
@@ -76,9 +78,17 @@ def test_refuses_an_instance_in_cluster_mode(trio: Group) -> None:
         trio.apply("b", "a", "c", "d")
 
 
+def states(replication: dict[str, Any]) -> set[tuple[int, str]]:
+    """Of a master's slaves: the port of each, and its state as the master sees it."""
+    slaves = (replication[f"slave{number}"] for number in range(replication["connected_slaves"]))
+    return {(slave["port"], slave["state"]) for slave in slaves}
+
+
 def test_refuses_while_a_failover_is_under_way(trio: Group) -> None:
+    port = trio.servers["b"].port
+    wait_until(lambda: (port, "online") in states(trio.replication("a")), "b is online to its master", PATIENCE)
     trio.servers["b"].pause()
-    trio["a"].execute_command("FAILOVER", "TO", "127.0.0.1", trio.servers["b"].port)
+    trio["a"].execute_command("FAILOVER", "TO", "127.0.0.1", port)
     with pytest.raises(Unavailable, match="FAILOVER"):
         trio.apply("c", "a")
     trio["a"].execute_command("FAILOVER", "ABORT")
