@@ -165,6 +165,8 @@ def test_a_dry_run_tells_the_steps_and_touches_nothing(trio: Group, service: Ser
     assert re.search(rf"^record at {master}: epoch \d+, served by {master}$", plain, re.MULTILINE)
     assert trio["a"].get(KEY) is None
     trio.apply("a", "b", "c")
+    # the record has reached the slaves by then, which count it as a SET of their own
+    trio.is_led_by("a", "b", "c")
     before = trio.state()
     for name in "abc":
         trio[name].config_resetstat()
