@@ -1,4 +1,4 @@
-"""What the log says of one apply: everything once it changes something, or fails; else a line at the end, by others."""
+"""What the log says of one apply besides its outcome: every line where it acts or fails, otherwise none."""
 
 import logging
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ SEEN = "observed %s"
 class Narration:
     """Lines at INFO, held back until `speak_up`; `close` logs at DEBUG what was never told.
 
-    An apply that changes nothing would otherwise write more than it asks: a line for each instance.
+    Otherwise an apply that changes nothing would log a line for each instance.
     """
 
     def __init__(self, log: logging.Logger) -> None:
