@@ -4,7 +4,6 @@ It does what a careful program does with each client: after an error it asks ane
 doesn't do so by itself, and writes the next value.
 """
 
-import itertools
 import multiprocessing as mp
 import threading
 import time
@@ -44,28 +43,32 @@ class Place:
 
 @dataclass
 class Report:
-    """What the application lived through. Times are those of the monotonic clock, in seconds."""
+    """What the application lived through. Times are those of the monotonic clock, in seconds.
 
-    acks: list[list[tuple[float, str]]] = field(default_factory=list)
+    `acks` has, for each thread, since when it wanted to write, when that was acknowledged, and the value. A thread
+    whose write fails goes on wanting.
+    """
+
+    acks: list[list[tuple[float, float, str]]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
 
     def pause(self, start: float, end: float) -> float:
-        """The longest time in ms that any thread waited for an ack, of those that ended in this span."""
+        """The longest time in ms that any thread waited for an ack, of those waits that touch this span."""
         return max(
             (
-                (now - then) * 1000
+                (acked - wanted) * 1000
                 for acks in self.acks
-                for (then, _), (now, _) in itertools.pairwise(acks)
-                if start <= now and then <= end
+                for wanted, acked, _ in acks
+                if start <= acked and wanted <= end
             ),
             default=0.0,
         )
 
     def judge(self, stored: list[str]) -> Tally:
         """What is missing, phantom and doubled."""
-        acked = tuple(value for acks in self.acks for _, value in acks)
+        acked = tuple(value for acks in self.acks for *_, value in acks)
         return tally(Outcomes(acked, tuple(self.refused), tuple(self.unknown)), stored)
 
 
@@ -167,14 +170,14 @@ class Writer:
         self._key = key
         self._name = name
         self._ended = ended
-        self.acks: list[tuple[float, str]] = []
+        self.acks: list[tuple[float, float, str]] = []
         self.refused: list[str] = []
         self.unknown: list[str] = []
         self.errors: Counter[str] = Counter()
 
     def run(self) -> None:
         """One value after the other, each handed to the client once."""
-        client, number = None, 0
+        client, number, wanted = None, 0, time.monotonic()
         while not self._ended.is_set():
             number += 1
             value = f"{self._name}-{number}"
@@ -190,8 +193,9 @@ class Writer:
                 self._failed(error)
                 client = None
             else:
-                self.acks.append((time.monotonic(), value))
+                self.acks.append((wanted, time.monotonic(), value))
                 time.sleep(INTERVAL)
+                wanted = time.monotonic()
 
     def _failed(self, error: Exception) -> None:
         self.errors[type(error).__name__] += 1

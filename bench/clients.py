@@ -5,9 +5,9 @@ its own, switched by SENTINEL FAILOVER, where acks count that are lost afterward
 threads that share a client; each waits 1 ms after an ack.
 
 window: the dictator's own receipt, from the pause of writes to the promotion; for Sentinel, until +switch-master.
-pause: the longest time in a switch from one ack of a thread to its next. errors: those that the application was given.
-doubled: values that are in the list twice. All durations are in ms. The second table has the commands per second of
-one thread, in turns.
+pause: the longest time in a switch that a thread waited for an ack, retries included. errors: those that the
+application was given. doubled: values that are in the list twice. All durations are in ms. The second table has the
+commands per second of one thread, in turns.
 """
 
 import itertools

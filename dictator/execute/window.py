@@ -24,7 +24,7 @@ from dictator.execute.commands import (
     transaction,
 )
 from dictator.execute.run import Figures, Run, Stale
-from dictator.execute.waits import Offset, poll, read_replication, read_replications, wait_for_offset
+from dictator.execute.waits import Offset, poll, read_replication, replications, wait_for_offset
 from dictator.info import replication
 from dictator.instance import Instance
 from dictator.lineage import KEY, encode
@@ -179,22 +179,29 @@ class Window:
         source = step.source
         try:
             self._check_fence(source)
-            link = run.runtime.link(source)
-            # first, and by itself: clients that wait must not wait for the disk too. The fence still refuses them
-            check_replies(source, link.send(UNPAUSE))
+            halted = self._release(source)
             # role and disk in one transaction: a restart in between would leave it parked with the new master's record,
             # which a later run could not tell from an instance that took writes of its own
-            failed = run.move((source, *self._still_halted()), step.target)
+            failed = run.move((source, *halted), step.target)
             if source in failed:
                 raise failed[source]
             if run.settings.disconnect_clients:
-                check_replies(source, link.send(DISCONNECT))
+                check_replies(source, run.runtime.link(source).send(DISCONNECT))
         except NoAnswer as error:
             log.warning("left the old master for later: %s", error)
             return {"late": str(source)}
         return {}
 
-    def _still_halted(self) -> list[Instance]:
-        """Those that nobody has made anything else meanwhile; the others are left to Follow, which looks at them."""
-        outcomes = read_replications(self._run.runtime, self._run.halted)
+    def _release(self, source: Instance) -> list[Instance]:
+        """Ends the pause, and returns the slaves that nobody has made anything else since they were halted.
+
+        By itself: clients that wait must not wait for the disk too. The fence still refuses them.
+        """
+        halted = self._run.halted
+        released, *rest = self._run.runtime.send_all([(source, (UNPAUSE,)), *((at, (INFO,)) for at in halted)])
+        if isinstance(released, NoAnswer):
+            raise released
+        check_replies(source, released)
+        outcomes = replications(halted, rest)
+        # the others are left to Follow, which looks at them
         return [at for at, rep in outcomes.items() if isinstance(rep, Replication) and rep.following == HALT]

@@ -71,7 +71,7 @@ class Redis(redis.Redis):
                     raise
             if patience is None or isinstance(failure, Unblocked):
                 patience = Patience.of(pool)
-            time.sleep(patience.pause(failure))
+            patience.wait(failure)
             if started:
                 sent = commands.shortened(command, time.monotonic() - started)
                 options[BLOCK] = commands.blocks(sent)
@@ -126,7 +126,7 @@ class PubSub(RedisPubSub):
                 if self.connection is not None or isinstance(error, NoMaster):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
-                time.sleep(patience.pause(error))
+                patience.wait(error)
             else:
                 return
 
@@ -139,4 +139,4 @@ class PubSub(RedisPubSub):
                 if isinstance(error, NoMaster):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
-                time.sleep(patience.pause(error))
+                patience.wait(error)

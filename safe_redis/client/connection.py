@@ -1,6 +1,7 @@
 """redis-py's connection and pool, led to the master: a connection is ready only where ROLE says so."""
 
 import logging
+import threading
 import time
 import weakref
 from typing import Any
@@ -20,8 +21,9 @@ from safe_redis.srv import Endpoint
 
 log = logging.getLogger(__name__)
 
-CAPA = ("CLIENT", "CAPA", "redirect")
-ROLE = ("ROLE",)
+# as they are sent
+CAPA = b"*3\r\n$6\r\nCLIENT\r\n$4\r\nCAPA\r\n$8\r\nredirect\r\n"
+ROLE = b"*1\r\n$4\r\nROLE\r\n"
 
 
 class LocatedConnection(Connection):
@@ -35,6 +37,8 @@ class LocatedConnection(Connection):
         """The instance that it is, or was, connected to."""
 
     def _connect(self) -> Any:
+        if asked := self.locator.asked:
+            asked.wait(POLLS * POLL)
         try:
             self.endpoint = self.locator.endpoint()
         except Unresolved as error:
@@ -50,7 +54,7 @@ class LocatedConnection(Connection):
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
         try:
             super().on_connect_check_health(check_health)
-            role = self._ask_role()
+            role = self._introduce() if self.locator.redirects(self.endpoint) else self._ask_role()
         except RedisError:
             self.locator.doubt(self.endpoint)
             raise
@@ -61,22 +65,25 @@ class LocatedConnection(Connection):
             raise NotMaster(f"{self.endpoint} is {role}")
         self.locator.confirm(self.endpoint)
 
+    def _introduce(self) -> Role:
+        """In one round trip: Valkey's redirection, which others answer with an error, and the role."""
+        self.send_packed_command([CAPA + ROLE], check_health=False)
+        try:
+            self.read_response(timeout=self.socket_connect_timeout)
+        except ResponseError as error:
+            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+            self.locator.has_no_redirects(self.endpoint)
+        return role(self.read_response(timeout=self.socket_connect_timeout))
+
     def _ask_role(self) -> Role:
-        """In one round trip with valkey's redirection, which redis answers with an error."""
-        commands = [CAPA, ROLE] if self.locator.writable else [ROLE]
-        self.send_packed_command(self.pack_commands(commands), check_health=False)
-        for _ in commands[:-1]:
-            try:
-                self.read_response(timeout=self.socket_connect_timeout)
-            except ResponseError as error:
-                log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+        self.send_packed_command([ROLE], check_health=False)
         return role(self.read_response(timeout=self.socket_connect_timeout))
 
     def moved(self, refusal: Exception) -> None:
-        """Ask the instance that has refused a command where its master is, and leave it."""
+        """Leave the instance that has refused a command; the first to be refused asks it where its master is."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
-        with self.locator.turn() as first:
+        with self.locator.turn(threading.Event()) as first:
             if first:
                 self._ask_successor()
         self.leave()
@@ -88,9 +95,9 @@ class LocatedConnection(Connection):
                     return
                 role = self._ask_role()
                 self.locator.learn(role.master)
-                if role.is_master:
+                if role.is_master or role.master is not None:
                     return
-                time.sleep(POLL if role.master is None else 0)
+                time.sleep(POLL)
         except (RedisError, OSError) as error:
             log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
 

@@ -1,10 +1,11 @@
 """Decides which instance to connect to: the one that a demoted master has named, the one in DNS, or the last one."""
 
+import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from safe_redis.client.replies import Role
 from safe_redis.errors import Unresolved
@@ -14,8 +15,15 @@ HINT_LIFE = 1.0
 """Seconds that a demoted master's word counts more than DNS, which learns of the switch some milliseconds later."""
 
 
-POLLS, POLL = 20, 0.001
+POLLS, POLL = 80, 0.00025
 """How often, and how many seconds apart, a fenced master is asked for its successor: it is handed over in a moment."""
+
+
+class Event(Protocol):
+    """threading's, or asyncio's."""
+
+    def set(self) -> None:
+        """Let those go on that wait for it."""
 
 
 class Locator:
@@ -30,26 +38,33 @@ class Locator:
         self.service = service
         self.forget: Callable[[Endpoint], None] = lambda _: None
         self._left: set[Endpoint] = set()
+        # those that have refused CLIENT CAPA
+        self._plain: set[Endpoint] = set()
         self._resolver = resolver
         self._hint: tuple[Endpoint, float] | None = None
         self._last: Endpoint | None = None
-        self._asking = threading.Lock()
+        # by process: one that was forked while a thread asked does not have that thread
+        self._asked: dict[int, Event] = {}
 
     @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """Whether this thread is the one that asks a demoted master; if another does, until that one is done.
+    def turn(self, mine: Event) -> Iterator[bool]:
+        """Whether the caller is the one that asks a demoted master. `mine` is set when it is done."""
+        process = os.getpid()
+        first = self._asked.setdefault(process, mine) is mine
+        try:
+            yield first
+        finally:
+            if first:
+                del self._asked[process]
+                mine.set()
 
-        The wait is bounded: a process may have been forked while a thread asked, which isn't there any more.
+    @property
+    def asked(self) -> Any:
+        """What is set when the one that asks a demoted master now is done; None if nobody does.
+
+        Who connects waits for that, no longer than POLLS * POLL.
         """
-        if self._asking.acquire(blocking=False):
-            try:
-                yield True
-            finally:
-                self._asking.release()
-            return
-        if self._asking.acquire(timeout=POLLS * POLL):
-            self._asking.release()
-        yield False
+        return self._asked.get(os.getpid())
 
     @property
     def hint(self) -> Endpoint | None:
@@ -71,6 +86,14 @@ class Locator:
 
     def _look_up(self) -> Endpoint:
         return self._resolver.srv(self.service)
+
+    def redirects(self, endpoint: Endpoint) -> bool:
+        """Whether it is to be asked to redirect writes: it may be a Valkey, and writes are sent."""
+        return self.writable and endpoint not in self._plain
+
+    def has_no_redirects(self, endpoint: Endpoint) -> None:
+        """It does not know CLIENT CAPA, as Redis does not."""
+        self._plain.add(endpoint)
 
     def accepts(self, role: Role) -> bool:
         """Whether an instance of this role is what is looked for."""

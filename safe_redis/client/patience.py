@@ -42,3 +42,9 @@ class Patience:
             return 0.0
         pause = min(LONGEST, FIRST * FACTOR ** (self._failures - 2))
         return min(left, pause * random.uniform(0.5, 1))  # noqa: S311 - spreads clients, guards nothing
+
+    def wait(self, failure: Exception) -> None:
+        """Sleep for the pause."""
+        seconds = self.pause(failure)
+        if seconds:  # a sleep of nothing lets all other threads run first
+            time.sleep(seconds)

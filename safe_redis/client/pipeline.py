@@ -1,6 +1,5 @@
 """redis-py's pipeline on a LocatedPool."""
 
-import time
 from typing import Any, NoReturn
 
 from redis.client import Pipeline as RedisPipeline
@@ -39,7 +38,7 @@ class Pipeline(RedisPipeline):
             if failure is None:
                 break
             patience = Patience.of(self.connection_pool) if patience is None else patience
-            time.sleep(patience.pause(failure))
+            patience.wait(failure)
         if raise_on_error:
             self.raise_first_error(stack, progress.replies)
         return progress.replies
@@ -128,7 +127,7 @@ class Pipeline(RedisPipeline):
                     self.watching = False
                 self._check(error, args, watching=watching)
             patience = Patience.of(self.connection_pool) if patience is None else patience
-            time.sleep(patience.pause(failure))
+            patience.wait(failure)
 
     def _check(self, failure: RedisError, command: tuple[Any, ...], *, watching: bool) -> None:
         """Raise unless an immediate command may be sent again."""

@@ -70,7 +70,7 @@ def test_a_process_that_was_forked_while_a_thread_asks_a_fenced_master_goes_on(p
     thread = threading.Thread(target=lambda: client.incr("counter"))
     thread.start()
     asking = client.connection_pool.locator
-    with asking.turn():
+    with asking.turn(threading.Event()):
         child = fork(lambda: client.incr("counter"))
     pair.complete()
     thread.join(20)

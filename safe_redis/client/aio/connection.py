@@ -5,6 +5,8 @@ import builtins
 import logging
 import math
 import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
@@ -37,6 +39,9 @@ class LocatedConnection(Connection):
         """The instance that it is, or was, connected to."""
 
     async def _connect(self) -> None:
+        if asked := self.locator.asked:
+            with suppress(builtins.TimeoutError):
+                await asyncio.wait_for(asked.wait(), POLLS * POLL)
         try:
             hint = self.locator.hint
             # a thread only where DNS is asked
@@ -54,7 +59,8 @@ class LocatedConnection(Connection):
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
         try:
             await super().on_connect_check_health(check_health)
-            role = await self._ask_role()
+            redirects = self.locator.redirects(self.endpoint)
+            role = await (self._introduce() if redirects else self._ask_role())
         except RedisError:
             self.locator.doubt(self.endpoint)
             raise
@@ -65,37 +71,51 @@ class LocatedConnection(Connection):
             raise NotMaster(f"{self.endpoint} is {role}")
         self.locator.confirm(self.endpoint)
 
+    async def _introduce(self) -> Role:
+        """In one round trip: Valkey's redirection, which others answer with an error, and the role."""
+        async with self._limited("CLIENT CAPA"):
+            await self.send_packed_command([CAPA + ROLE], check_health=False)
+            try:
+                await self.read_response()
+            except ResponseError as error:
+                log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+                self.locator.has_no_redirects(self.endpoint)
+            return role(await self.read_response())
+
     async def _ask_role(self) -> Role:
-        """In one round trip with valkey's redirection, which redis answers with an error."""
-        commands = [CAPA, ROLE] if self.locator.writable else [ROLE]
+        async with self._limited("ROLE"):
+            await self.send_packed_command([ROLE], check_health=False)
+            return role(await self.read_response())
+
+    @asynccontextmanager
+    async def _limited(self, command: str) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self.socket_connect_timeout):
-                await self.send_packed_command(self.pack_commands(commands), check_health=False)
-                for _ in commands[:-1]:
-                    try:
-                        await self.read_response()
-                    except ResponseError as error:
-                        log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
-                return role(await self.read_response())
+                yield
         except builtins.TimeoutError:
-            raise TimeoutError(f"{self.endpoint} did not answer ROLE") from None
+            raise TimeoutError(f"{self.endpoint} did not answer {command}") from None
 
     async def moved(self, refusal: Exception) -> None:
-        """Ask the instance that has refused a command where its master is, and leave it."""
+        """Leave the instance that has refused a command; the first to be refused asks it where its master is."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
+        with self.locator.turn(asyncio.Event()) as first:
+            if first:
+                await self._ask_successor()
+        await self.leave()
+
+    async def _ask_successor(self) -> None:
         try:
             for _ in range(POLLS):
                 if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
-                    break
+                    return
                 role = await self._ask_role()
                 self.locator.learn(role.master)
-                if role.is_master:
-                    break
-                await asyncio.sleep(POLL if role.master is None else 0)
+                if role.is_master or role.master is not None:
+                    return
+                await asyncio.sleep(POLL)
         except (RedisError, OSError) as error:
             log.debug("%s refused a command, and does not say where its master is: %s", self.endpoint, error)
-        await self.leave()
 
     async def leave(self) -> None:
         """Disconnect, and have the idle connections to the same instance dropped."""
