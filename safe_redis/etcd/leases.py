@@ -25,20 +25,23 @@ class Leases:
         self._gateway = gateway
         self._leases: dict[str, tuple[int, int]] = {}
 
-    def renewed(self, key: str, ttl: int) -> int:
-        """The id of the key's lease, which has `ttl` seconds left."""
+    def known(self, key: str, ttl: int) -> int:
+        """The id of the key's lease, if it has one for `ttl` seconds; it may be gone by now. Else 0."""
         lease, granted = self._leases.get(key, (0, 0))
-        if lease and granted == ttl and self._keep_alive(key, lease):
-            return lease
+        return lease if granted == ttl else 0
+
+    def granted(self, key: str, ttl: int) -> int:
+        """The id of a new lease for the key; what another one still holds expires with that."""
         answer = self._gateway.call(f"grant a lease for {key}", "lease/grant", {"TTL": str(ttl)}, _Granted)
         self._leases[key] = (answer.ID, ttl)
         return answer.ID
 
-    def forget(self, key: str) -> None:
-        """Have the key's next write grant a new lease; the one it has expires by itself."""
-        self._leases.pop(key, None)
-
-    def _keep_alive(self, key: str, lease: int) -> bool:
+    def renewed(self, key: str, lease: int) -> bool:
+        """Whether the key's lease was still there, and so has all of its seconds again."""
         body = {"ID": str(lease)}
         answer = self._gateway.call(f"renew the lease of {key}", "lease/keepalive", body, _KeptAlive)
         return answer.result.TTL > 0
+
+    def forget(self, key: str) -> None:
+        """Have the key's next write grant a new lease; the one it has expires by itself."""
+        self._leases.pop(key, None)

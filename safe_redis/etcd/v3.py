@@ -7,6 +7,7 @@ with old data. Keys are what they are in v2, with slashes; a directory is a comm
 import time
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -96,7 +97,14 @@ class StoreV3:
         def write(lease: int) -> _Written:
             return self._gateway.call(f"write {key}", "kv/put", _put(key, value, lease), _Written)
 
-        return self._leased(key, ttl, write).header.revision
+        if ttl is None:
+            return write(0).header.revision
+        known = self._leases.known(key, ttl)
+        # the renewal first: a member that hangs gets no write then that it could carry out later
+        if known and self._leases.renewed(key, known):
+            with suppress(LeaseGone):
+                return write(known).header.revision
+        return write(self._leases.granted(key, ttl)).header.revision
 
     def swap(self, key: str, value: str, ttl: int | None, index: int) -> int | None:
         compare = {"key": encode(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(index)}
@@ -105,8 +113,18 @@ class StoreV3:
             body = {"compare": [compare], "success": [{"request_put": _put(key, value, lease)}]}
             return self._gateway.call(f"swap {key}", "kv/txn", body, _Written, once=True)
 
-        written = self._leased(key, ttl, write)
+        written = write(0) if ttl is None else self._renewed_after(key, ttl, write)
         return written.header.revision if written.succeeded else None
+
+    def _renewed_after(self, key: str, ttl: int, write: Callable[[int], _Written]) -> _Written:
+        """The result of `write` with the key's own lease, which is renewed then: readers wait for the new value."""
+        known = self._leases.known(key, ttl)
+        if known:
+            with suppress(LeaseGone):
+                written = write(known)
+                if self._leases.renewed(key, known):
+                    return written
+        return write(self._leases.granted(key, ttl))
 
     def delete(self, key: str) -> None:
         self._leases.forget(key)
@@ -125,16 +143,6 @@ class StoreV3:
             return None
 
         return self._gateway.stream(f"watch {key}", "watch", body, read)
-
-    def _leased(self, key: str, ttl: int | None, write: Callable[[int], _Written]) -> _Written:
-        """The result of `write` with a lease for `ttl`; a lease that is gone is replaced once."""
-        if ttl is None:
-            return write(0)
-        try:
-            return write(self._leases.renewed(key, ttl))
-        except LeaseGone:
-            self._leases.forget(key)
-        return write(self._leases.renewed(key, ttl))
 
 
 def _put(key: str, value: str, lease: int) -> dict[str, Any]:

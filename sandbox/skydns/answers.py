@@ -6,6 +6,7 @@ It follows SkyDNS 2.5.3 with etcd v2, for the query types SRV, A, AAAA, CNAME an
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 import dns.flags
@@ -138,6 +139,7 @@ def _soa(origin: dns.name.Name, now: float) -> dns.rdata.Rdata:
     return _data("SOA", f"ns.dns.{origin} hostmaster.skydns.local. {serial} {times}")
 
 
+@lru_cache(maxsize=1024)  # most of an answer's time, and the same ones again and again
 def _data(kind: str, text: str) -> dns.rdata.Rdata:
     return dns.rdata.from_text("IN", kind, text)
 

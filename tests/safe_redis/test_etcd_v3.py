@@ -95,6 +95,29 @@ def test_a_lease_that_was_revoked_is_replaced(store: Store, keys: KeysV3) -> Non
     assert leases() != [lease]
 
 
+def test_a_swap_replaces_a_lease_that_was_revoked_and_renews_one_that_was_not(store: Store, keys: KeysV3) -> None:
+    index = store.swap("/a", "1", 60, 0)
+    assert index is not None
+    (lease,) = keys.call("lease/leases", {})["leases"]
+    assert store.swap("/a", "2", 60, index) is not None
+    assert keys.call("lease/leases", {})["leases"] == [lease]
+    keys.call("lease/revoke", {"ID": lease["ID"]})
+    assert store.swap("/a", "3", 60, 0) is not None
+    assert keys.call("lease/leases", {})["leases"] != [lease]
+
+
+def test_a_swap_renews_the_lease_of_its_key(store: Store) -> None:
+    indexes = [store.swap("/kept", "1", 2, 0)]
+    store.put("/left", "1", ttl=2)
+
+    def left_alone() -> bool:
+        indexes.append(store.swap("/kept", "2", 2, indexes[-1] or 0))
+        return store.get("/left") is None
+
+    wait_until(left_alone, "the key that isn't written has expired", timeout=20)
+    assert None not in indexes
+
+
 def test_each_key_expires_by_itself(store: Store) -> None:
     store.put("/kept", "1", ttl=2)
     store.put("/left", "1", ttl=2)
