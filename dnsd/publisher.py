@@ -134,6 +134,11 @@ class Publisher:
         publication = self._ledger.current
         if not self._due or publication is None:
             return self._settings.ttl_refresh
+        if self._due.keys() != publication.records.keys():
+            # a PUT that was refused, or failed, has shown a newer one
+            log.warning("takes over what another dnsd has published")
+            self._follow()
+            return 0
         key = min(self._due, key=lambda key: self._due[key])
         pause = self._due[key] - time.monotonic()
         if pause > 0:

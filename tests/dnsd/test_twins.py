@@ -156,3 +156,21 @@ def test_a_record_that_somebody_overwrote_is_put_right(start_dnsd: StartDnsd) ->
         dnsd.etcd.keys.put(f"{DOMAIN}/{name}", '{"host":"10.9.9.9","port":1}')
     wait_until(lambda: "10.9.9.9" not in str(dnsd.published()), "the records are as published")
     assert dnsd.published()["master"]["host"] == "10.0.0.1"
+
+
+def test_one_that_refuses_an_outdated_put_goes_on_with_the_newer_publication(start_dnsd: StartDnsd) -> None:
+    first = start_dnsd(TTL="5", TTL_REFRESH="0.5", log="first")
+    second = start_dnsd(TTL="5", TTL_REFRESH="4", log="second")
+    first.put_version(1, "core-01", "core-02", "core-03")
+    assert second.put_version(3, "core-02", "core-01")[0] == 200
+    history = since_now(second)
+    assert first.put_version(2, "core-01", "core-02", "core-03")[0] == 409
+    second.kill()
+    expected = {"master", "slaves/core-01"}
+    until = time.monotonic() + 8  # longer than a record lives without a refresh
+    while time.monotonic() < until:
+        assert set(first.published()) - {"slaves/core-02", "slaves/core-03"} == expected
+        time.sleep(0.05)
+    assert set(first.published()) == expected
+    never_back(history, 1)
+    assert "KeyError" not in first.process.log.read_text()
