@@ -10,7 +10,7 @@ written again, or expires.
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from registrar.containers import Docker
@@ -78,6 +78,8 @@ class Registrar:
                     self._refresh(written)
             except Rejected as error:  # concerns this one: the others must not wait for it
                 self._warn(f"failed to register {record.container}: {error}")
+                if written is not None:
+                    self._postpone(written, self._settings.ttl_refresh)
 
     def _wanted(self, containers: tuple[Container, ...]) -> dict[str, Record]:
         wanted: dict[str, Record] = {}
@@ -106,16 +108,22 @@ class Registrar:
         index = node.index if node is not None else 0
         if self._store.swap(record.key, record.value, self._settings.ttl, index) is not None:
             self._note(record)
-        # otherwise somebody wrote meanwhile: it is still due, and looked at again in the next round, at once
+        else:  # somebody has written meanwhile
+            self._postpone(written, RETRY)
 
     def _note(self, record: Record, *, contested: bool = False) -> None:
         due = time.monotonic() + self._settings.ttl_refresh
         self._written[record.key] = Written(record, due, contested)
 
+    def _postpone(self, written: Written, seconds: float) -> None:
+        """Has a record that could not be written again looked at again, but not at once."""
+        due = time.monotonic() + min(seconds, self._settings.ttl_refresh)
+        self._written[written.record.key] = replace(written, due=due)
+
     def _remove(self, record: Record) -> None:
         node = self._store.get(record.key)
         if node is not None and node.value == record.value:
-            self._store.delete(record.key)
+            self._store.delete(record.key, node.index)
             log.info("removed %s at %s", record.container, record.key)
         del self._written[record.key]
 

@@ -86,8 +86,9 @@ class StoreV2:
         _, result = self._send(f"swap {key}", "PUT", key, params=_params(value, ttl) | condition, allow=lost, once=True)
         return result.node.modifiedIndex if isinstance(result, _Result) else None
 
-    def delete(self, key: str) -> None:
-        self._send(f"delete {key}", "DELETE", key, allow=(NOT_FOUND,))
+    def delete(self, key: str, index: int = 0) -> None:
+        params = {"prevIndex": str(index)} if index else None
+        self._send(f"delete {key}", "DELETE", key, params=params, allow=(NOT_FOUND, COMPARE_FAILED))
 
     def watch(self, key: str, index: int, timeout: float) -> Event | None:
         params = {"wait": "true", "waitIndex": str(index)}

@@ -107,10 +107,8 @@ class StoreV3:
         return write(self._leases.granted(key, ttl)).header.revision
 
     def swap(self, key: str, value: str, ttl: int | None, index: int) -> int | None:
-        compare = {"key": encode(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(index)}
-
         def write(lease: int) -> _Written:
-            body = {"compare": [compare], "success": [{"request_put": _put(key, value, lease)}]}
+            body = {"compare": [_unchanged(key, index)], "success": [{"request_put": _put(key, value, lease)}]}
             return self._gateway.call(f"swap {key}", "kv/txn", body, _Written, once=True)
 
         written = write(0) if ttl is None else self._renewed_after(key, ttl, write)
@@ -126,9 +124,14 @@ class StoreV3:
                     return written
         return write(self._leases.granted(key, ttl))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, index: int = 0) -> None:
         self._leases.forget(key)
-        self._gateway.call(f"delete {key}", "kv/deleterange", {"key": encode(key)}, _Written)
+        what, delete = f"delete {key}", {"key": encode(key)}
+        if not index:
+            self._gateway.call(what, "kv/deleterange", delete, _Written)
+            return
+        body = {"compare": [_unchanged(key, index)], "success": [{"request_delete_range": delete}]}
+        self._gateway.call(what, "kv/txn", body, _Written)
 
     def watch(self, key: str, index: int, timeout: float) -> Event | None:
         body = {"create_request": {"key": encode(key), "start_revision": str(index)}}
@@ -147,6 +150,10 @@ class StoreV3:
 
 def _put(key: str, value: str, lease: int) -> dict[str, Any]:
     return {"key": encode(key), "value": encode(value), "lease": str(lease)}
+
+
+def _unchanged(key: str, index: int) -> dict[str, Any]:
+    return {"key": encode(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(index)}
 
 
 def _watched(stream: Stream, timeout: float, what: str) -> _Watched | None:

@@ -1,6 +1,7 @@
 """The registrar's rounds on a real etcd: what a refresh leaves alone, and what it writes again."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,8 @@ from registrar.records import Container, Port
 from registrar.registrar import Registrar
 from safe_redis.etcd import Store
 from sandbox.etcd import EtcdServer
+from sandbox.process import wait_until
+from sandbox.web import LOOPBACK, request
 
 KEY = "/skydns/docker/redis-1/core-01"
 OURS = {"host": "10.0.0.1", "port": 49153, "ttl": 5}
@@ -33,7 +36,7 @@ class Running:
 
 
 class Overtaken:
-    """A store over which another host writes the key once, between the refresh's look and its write."""
+    """A store over which another host writes the key once, between the look at it and what follows."""
 
     def __init__(self, store: Store, etcd: EtcdServer) -> None:
         self._store = store
@@ -44,10 +47,17 @@ class Overtaken:
         return getattr(self._store, name)
 
     def swap(self, key: str, value: str, ttl: int | None, index: int) -> int | None:
+        self._overtake(key)
+        return self._store.swap(key, value, ttl, index)
+
+    def delete(self, key: str, index: int = 0) -> None:
+        self._overtake(key)
+        self._store.delete(key, index)
+
+    def _overtake(self, key: str) -> None:
         if self._left:
             self._left -= 1
             self._etcd.keys.put(key, OTHERS)
-        return self._store.swap(key, value, ttl, index)
 
 
 @pytest.fixture(params=["v2-3.4", "v3-3.7"])
@@ -57,9 +67,11 @@ def etcd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EtcdServer]
         yield server
 
 
-def registrar(etcd: EtcdServer, docker: Running, *, overtaken: bool = False) -> Registrar:
-    """One whose records are due again in every round."""
-    env = {"HOST_IP": "10.0.0.1", "ETCD_API": etcd.api, "ETCD_PEERS": etcd.url, "TTL_REFRESH": "0.000001"}
+def registrar(
+    etcd: EtcdServer, docker: Running, *, overtaken: bool = False, ttl_refresh: str = "0.000001"
+) -> Registrar:
+    """One whose records are due again in every round, unless told otherwise."""
+    env = {"HOST_IP": "10.0.0.1", "ETCD_API": etcd.api, "ETCD_PEERS": etcd.url, "TTL_REFRESH": ttl_refresh}
     chosen, store = settings.read(env)
     return Registrar(cast("Docker", docker), cast("Store", Overtaken(store, etcd)) if overtaken else store, chosen)
 
@@ -126,3 +138,35 @@ def test_a_new_container_takes_the_key_over_at_once(etcd: EtcdServer) -> None:
     etcd.keys.put(KEY, OTHERS)
     registrar(etcd, Running()).round()
     assert json.loads(value(etcd) or "") == OURS
+
+
+def test_a_removal_that_is_overtaken_removes_nothing(etcd: EtcdServer) -> None:
+    docker = Running()
+    made = registrar(etcd, docker, overtaken=True, ttl_refresh="20")
+    made.round()
+    docker.containers = ()
+    made.round()
+    assert value(etcd) == OTHERS
+
+
+def test_what_etcd_refuses_is_not_tried_again_at_once(tmp_path: Path) -> None:
+    with EtcdServer(tmp_path / "etcd") as etcd:
+
+        def asked() -> int:
+            return int(json.loads(request((LOOPBACK, etcd.port), "GET", "/v2/stats/store").body)["getsFail"])
+
+        made = registrar(etcd, Running(), ttl_refresh="1")
+        made.round()
+        parent = KEY.rpartition("/")[0]
+        assert request((LOOPBACK, etcd.port), "DELETE", f"/v2/keys{parent}?recursive=true").status == 200
+        etcd.keys.put(parent, "in the way: no directory any more")
+        before, started = asked(), time.monotonic()
+
+        def refused() -> bool:
+            made.round()
+            return asked() > before
+
+        wait_until(refused, "the refresh is refused")
+        for _ in range(100):
+            made.round()
+        assert asked() - before <= 1 + time.monotonic() - started

@@ -65,6 +65,18 @@ def test_writes_reads_and_deletes(store: Store) -> None:
     assert store.get("/a/b") is None
 
 
+def test_deletes_only_what_it_knows_when_it_is_given_an_index(store: Store) -> None:
+    index = store.put("/a/b", "ours")
+    newer = store.put("/a/b", "theirs")
+    store.delete("/a/b", index)
+    node = store.get("/a/b")
+    assert node is not None
+    assert node.value == "theirs"
+    store.delete("/a/b", newer)
+    assert store.get("/a/b") is None
+    store.delete("/a/b", newer)
+
+
 def test_a_value_with_a_ttl_expires_unless_it_is_written_again(store: Store) -> None:
     store.put("/kept", "value", ttl=2)
     store.put("/left", "value", ttl=2)
