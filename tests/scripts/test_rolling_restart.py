@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.cluster import Cluster
 from sandbox.control import listening
-from sandbox.process import Process, wait_until
+from sandbox.process import ROOT, Process, wait_until
 from tests.scripts.conftest import Script, scripts_of, settle
 
 PROGRESS = "/config/redis-1/rolling-restart"
@@ -94,6 +94,18 @@ def test_stops_at_the_first_thing_that_is_not_well_and_is_gone_on_with(tmp_path:
         unwell = script("rolling-restart.sh", env=restart_command(cluster))
         assert unwell.returncode == 1
         assert "core-03" in unwell.stderr
+
+
+def test_restarts_no_master_and_leaves_no_node_out_when_somebody_moves_the_master_meanwhile(tmp_path: Path) -> None:
+    with running(tmp_path / "cluster", "redis-7.0") as cluster:
+        before = {name: node.pid for name, node in cluster.nodes.items()}
+        restart = restart_command(cluster)["RESTART"]
+        move = f"if test {{host}} = core-02; then sh {ROOT}/scripts/switch-master.sh core-03 || test $? = 2; fi"
+        result = scripts_of(cluster)("rolling-restart.sh", env={"RESTART": f"{restart} && {move}"})
+        assert result.returncode == 0, result.stdout + result.stderr
+        roles = re.findall(r"(core-\d\d)\.redis-1\.docker: restarting \((\w+)", result.stdout)
+        assert roles == [("core-02", "slave"), ("core-01", "slave"), ("core-03", "slave")]
+        assert all(node.pid != before[name] for name, node in cluster.nodes.items())
 
 
 def test_without_a_command_it_does_nothing(script: Script, cluster: Cluster) -> None:
