@@ -96,7 +96,7 @@ collect() {
 show() {
     jq -r '
         def text: if . == null then "-" else tostring end;
-        ["  INSTANCE", "ADDRESS", "ROLE", "FOLLOWS", "LINK", "LAG", "KEYS", "EPOCH"],
+        (select(.instances != []) | ["  INSTANCE", "ADDRESS", "ROLE", "FOLLOWS", "LINK", "LAG", "KEYS", "EPOCH"]),
         (.instances[] | [(if .differs then "! " else "  " end) + .name, (.address, .role, .follows, .link, .lag, .keys, .epoch | text)])
         | @tsv' "$work/status" |
         awk -F '\t' '
@@ -110,7 +110,7 @@ show() {
                 }
             }'
     jq -r '
-        "",
+        (select(.instances != []) | ""),
         "wanted:   " + .wanted_line,
         "DNS:      " + .dns_line,
         "outcome:  " + .outcome_line,

@@ -34,7 +34,7 @@ def test_says_that_nothing_is_defined(cluster: Cluster, script: Script) -> None:
     assert cluster.etcd.keys.get("/config/redis-1/topology") is None
     result = script("status.sh")
     assert result.returncode == 1
-    assert "wanted:   nothing is defined" in result.stdout
+    assert result.stdout.startswith("wanted:   nothing is defined\n")
     assert "DNS:      ! no master" in result.stdout
 
 
