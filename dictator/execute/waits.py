@@ -33,13 +33,7 @@ def read_replication(runtime: Runtime, instance: Instance) -> Replication:
 
 def read_replications(runtime: Runtime, instances: Sequence[Instance]) -> dict[Instance, Replication | NoAnswer]:
     """The replication sections of several instances, all asked at once; NoAnswer of those that can't be asked."""
-    return replications(instances, runtime.send_all([(instance, (INFO,)) for instance in instances]))
-
-
-def replications(
-    instances: Sequence[Instance], outcomes: Sequence[Replies | NoAnswer]
-) -> dict[Instance, Replication | NoAnswer]:
-    """The replication sections in the replies to INFO, one for each instance; NoAnswer of those that gave none."""
+    outcomes = runtime.send_all([(instance, (INFO,)) for instance in instances])
     return {instance: _replication(instance, reply) for instance, reply in zip(instances, outcomes, strict=True)}
 
 

@@ -5,6 +5,7 @@ back its role. From then on it stays fenced until the target has been asked what
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from dictator.execute.commands import (
@@ -24,7 +25,7 @@ from dictator.execute.commands import (
     transaction,
 )
 from dictator.execute.run import Figures, Run, Stale
-from dictator.execute.waits import Offset, poll, read_replication, replications, wait_for_offset
+from dictator.execute.waits import Offset, poll, read_replication, read_replications, wait_for_offset
 from dictator.info import replication
 from dictator.instance import Instance
 from dictator.lineage import KEY, encode
@@ -179,12 +180,14 @@ class Window:
         source = step.source
         try:
             self._check_fence(source)
-            halted = self._release(source)
-            # role and disk in one transaction: a restart in between would leave it parked with the new master's record,
-            # which a later run could not tell from an instance that took writes of its own
-            failed = run.move((source, *halted), step.target)
-            if source in failed:
-                raise failed[source]
+            # side by side: clients wait for the source, which must not wait for one of the others that hangs
+            lanes: Sequence[Callable[[], NoAnswer | None]] = (
+                lambda: self._release(source, step.target),
+                lambda: self._move_halted(step.target),
+            )
+            late, _ = run.runtime.map_parallel(lambda lane: lane(), lanes)
+            if late:
+                raise late
             if run.settings.disconnect_clients:
                 check_replies(source, run.runtime.link(source).send(DISCONNECT))
         except NoAnswer as error:
@@ -192,16 +195,21 @@ class Window:
             return {"late": str(source)}
         return {}
 
-    def _release(self, source: Instance) -> list[Instance]:
-        """Ends the pause, and returns the slaves that nobody has made anything else since they were halted.
+    def _release(self, source: Instance, master: Instance) -> NoAnswer | None:
+        """Ends the source's pause and makes it a slave; what has failed.
 
-        By itself: clients that wait must not wait for the disk too. The fence still refuses them.
+        The pause first, and by itself: clients that wait must not wait for the disk too. The fence still refuses them.
+        Then role and disk in one transaction: a restart in between would leave it parked with the new master's record,
+        which a later run could not tell from an instance that took writes of its own.
         """
-        halted = self._run.halted
-        released, *rest = self._run.runtime.send_all([(source, (UNPAUSE,)), *((at, (INFO,)) for at in halted)])
-        if isinstance(released, NoAnswer):
-            raise released
-        check_replies(source, released)
-        outcomes = replications(halted, rest)
-        # the others are left to Follow, which looks at them
-        return [at for at, rep in outcomes.items() if isinstance(rep, Replication) and rep.following == HALT]
+        try:
+            self._unpause(source)
+        except NoAnswer as error:
+            return error
+        return self._run.move((source,), master).get(source)
+
+    def _move_halted(self, master: Instance) -> None:
+        """Moves those that nobody has made anything else meanwhile; the others are left to Follow, which looks."""
+        outcomes = read_replications(self._run.runtime, self._run.halted)
+        halted = [at for at, rep in outcomes.items() if isinstance(rep, Replication) and rep.following == HALT]
+        self._run.move(halted, master)

@@ -6,6 +6,7 @@ Whatever became a master with writes of its own after it was observed is never o
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -96,6 +97,22 @@ def test_does_not_overwrite_a_slave_that_became_a_master_when_the_new_one_took_w
         proxied.apply("b", "a", "c")
     assert proxied["c"].get("own") == "write"
     proxied.is_led_by("b", "a")
+
+
+def test_a_slave_that_hangs_amid_a_handover_keeps_no_client_from_the_new_master(proxied: Group) -> None:
+    hanging, new_port = proxied.servers["c"].process, proxied.proxies["b"].port
+    watch(proxied, At("a", "CLIENT UNPAUSE", hanging.pause, times=HANDOVER))
+    with ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(proxied.apply, "b", "a", "c", reply_timeout=PAUSE)
+        try:
+            wait_until(
+                lambda: proxied.replication("a").get("master_port") == new_port, "a names the new one", PAUSE / 2
+            )
+            assert not applied.done(), "c still hangs"
+        finally:
+            hanging.resume()
+        assert applied.result().changed
+    proxied.is_led_by("b", "a", "c")
 
 
 def test_does_not_overwrite_an_old_master_that_came_back_writable_after_the_promotion(proxied: Group) -> None:
