@@ -6,6 +6,7 @@ here.
 """
 
 import logging
+from contextlib import suppress
 
 import msgspec
 
@@ -34,7 +35,9 @@ class Ledger:
         self._key = key
         self._index = 0
         self._loaded = False
+        # what was asked for, and what came of it: a topology that couldn't be published makes no publication outdated
         self._admitted = Admitted()
+        self._published = Admitted()
         self.current: Publication | None = None
 
     def admit(self, version: Version | None) -> None:
@@ -51,6 +54,7 @@ class Ledger:
             known = self.current.version if self.current else None
             publication = Publication(records, version or known)
             if publication == self.current or self._swap(publication):
+                self._published.admit(publication.version)
                 self.current = publication
                 return
             self._learn(self._store.get(self._key))
@@ -94,8 +98,10 @@ class Ledger:
             return True
         try:
             if publication is not None:
-                self._admitted.admit(publication.version)
+                self._published.admit(publication.version)
                 self.current = publication
+                with suppress(Outdated):  # where a newer topology was asked for, and couldn't be published
+                    self._admitted.admit(publication.version)
                 return False
         except Outdated as error:
             log.warning("found an outdated publication at %s: %s", self._key, error)

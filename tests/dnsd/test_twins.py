@@ -174,3 +174,17 @@ def test_one_that_refuses_an_outdated_put_goes_on_with_the_newer_publication(sta
     assert set(first.published()) == expected
     never_back(history, 1)
     assert "KeyError" not in first.process.log.read_text()
+
+
+def test_one_that_failed_to_publish_the_newest_puts_none_older_in_the_others_place(start_dnsd: StartDnsd) -> None:
+    first = start_dnsd(TTL="5", TTL_REFRESH="1", log="first")
+    second = start_dnsd(TTL="5", TTL_REFRESH="0.5", log="second")
+    assert first.put_version(1, "core-01", "core-02")[0] == 200
+    assert second.put_version(2, "core-02", "core-01")[0] == 200
+    history = since_now(second)
+    status, line = first.put_version(3, "core-09")
+    assert (status, line.partition(":")[0]) == (503, "NoRecord")
+    first.logs("takes over what another dnsd has published")
+    refreshed(second)
+    never_back(history, 1)
+    assert first.put_version(2, "core-02", "core-01")[0] == 409, "it still knows of the newest"
