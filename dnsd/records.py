@@ -6,7 +6,7 @@ it, so that values are made anew from what was understood, never copied as text.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -146,6 +146,14 @@ def well_formed(text: str) -> bool:
     """Whether a published value is one that `value` could have made."""
     service = _decode(text)
     return service is not None and service.usable
+
+
+def publishable(values: Mapping[str, str], domain: str) -> bool:
+    """Whether values by key are such as `desired` and `value` make for `domain`, and not none at all."""
+    master_service, *directories = service_keys(domain)
+    masters, directories = (master_key(domain), master_service), [slaves_key(domain), *directories]
+    ours = (key in masters or key.rpartition("/")[0] in directories for key in values)
+    return bool(values) and all(ours) and all(map(well_formed, values.values()))
 
 
 def parents(records: Iterable[DesiredRecord]) -> Iterator[str]:
