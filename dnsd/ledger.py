@@ -48,17 +48,22 @@ class Ledger:
             self._learn(self._store.get(self._key))
         self._admitted.admit(version)
 
-    def announce(self, values: dict[str, str], version: Version | None = None) -> None:
-        """Makes these records the current publication; Outdated where a newer one was announced."""
+    def announce(self, values: dict[str, str], version: Version | None = None) -> dict[str, str]:
+        """Makes these records the current publication, and returns those of the one before.
+
+        Outdated where a newer one was announced.
+        """
         for _ in range(ATTEMPTS):
             self.admit(version)
             # an operator's PUT has no version, and must not make an old one pass
             known = self.current.version if self.current else None
             publication = Publication(values, version or known)
-            if publication == self.current or self._swap(publication):
+            replaced = self.current.records if self.current else {}
+            # also where it is the current one, as far as is known here: another dnsd may have announced a newer one
+            if self._swap(publication):
                 self._published.admit(publication.version)
                 self.current = publication
-                return
+                return replaced
             self._learn(self._store.get(self._key))
         raise StoreError(f"other dnsds kept writing {self._key}, gave up after {ATTEMPTS} attempts")
 
