@@ -16,6 +16,7 @@ from safe_redis.repeats import HEADER
 from safe_redis.srv import Endpoint, Resolver
 from safe_redis.topology import is_ip
 from safe_redis.version import Version, from_headers
+from topology_observer import deadline
 from topology_observer.settings import Receiver, Settings
 
 # what is read of an answer, at most
@@ -101,7 +102,7 @@ class Notifier:
         sock = connection.sock
         try:
             connection.request(method, receiver.target, body, self._identity(receiver))
-            response = connection.getresponse()
+            response = deadline.response(connection, method, self._settings.notify_timeout)
             _linger(sock, ORDERLY)
             return response.status, response.read(HISTORY_BYTES)
         except (OSError, HTTPException) as error:
@@ -137,7 +138,7 @@ class Notifier:
         sock = connection.sock
         try:
             connection.request("PUT", _target(receiver, request), request.document, self._headers(receiver, request))
-            response = connection.getresponse()
+            response = deadline.response(connection, "PUT", self._settings.notify_timeout)
             _linger(sock, ORDERLY)
             lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
         except (OSError, HTTPException) as error:
