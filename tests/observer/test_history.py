@@ -82,7 +82,8 @@ def test_the_dictator_learns_of_a_pause(cluster: Cluster) -> None:
 
 
 def test_a_bad_history_is_refused(cluster: Cluster) -> None:
-    for body in ("{", '{"entries": [{"id": 1}]}', "[]"):
+    nested = 100_000
+    for body in ("{", '{"entries": [{"id": 1}]}', "[]", f'{{"entries": [], "x": {"[" * nested}{"]" * nested}}}'):
         answer = cluster.dictator.request("PUT", "/history", body)
         assert answer.status == 400
         assert answer.body.startswith("DocumentError: not a history")
