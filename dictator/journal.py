@@ -116,7 +116,7 @@ class Journal:
         """Takes over what the observer has kept; DocumentError if it isn't a history."""
         try:
             history = msgspec.json.decode(body, type=History)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DocumentError(f"not a history: {error}") from None
         with self._lock:
             self._paused = history.paused

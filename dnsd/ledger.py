@@ -6,9 +6,11 @@ here.
 """
 
 import logging
+from contextlib import suppress
 
 import msgspec
 
+from dnsd import records
 from safe_redis.errors import Outdated, StoreError
 from safe_redis.etcd import Node, Store
 from safe_redis.version import Admitted, Version
@@ -27,14 +29,17 @@ class Publication(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """The publication at `key`, as it was last seen. Not thread-safe: use it within a turn."""
+    """The publication of `domain`, as it was last seen. Not thread-safe: use it within a turn."""
 
-    def __init__(self, store: Store, key: str) -> None:
+    def __init__(self, store: Store, domain: str) -> None:
         self._store = store
-        self._key = key
+        self._domain = domain
+        self._key = records.publication_key(domain)
         self._index = 0
         self._loaded = False
+        # what was asked for, and what came of it: a topology that couldn't be published makes no publication outdated
         self._admitted = Admitted()
+        self._published = Admitted()
         self.current: Publication | None = None
 
     def admit(self, version: Version | None) -> None:
@@ -43,16 +48,22 @@ class Ledger:
             self._learn(self._store.get(self._key))
         self._admitted.admit(version)
 
-    def announce(self, records: dict[str, str], version: Version | None = None) -> None:
-        """Makes these records the current publication; Outdated where a newer one was announced."""
+    def announce(self, values: dict[str, str], version: Version | None = None) -> dict[str, str]:
+        """Makes these records the current publication, and returns those of the one before.
+
+        Outdated where a newer one was announced.
+        """
         for _ in range(ATTEMPTS):
             self.admit(version)
             # an operator's PUT has no version, and must not make an old one pass
             known = self.current.version if self.current else None
-            publication = Publication(records, version or known)
-            if publication == self.current or self._swap(publication):
+            publication = Publication(values, version or known)
+            replaced = self.current.records if self.current else {}
+            # also where it is the current one, as far as is known here: another dnsd may have announced a newer one
+            if self._swap(publication):
+                self._published.admit(publication.version)
                 self.current = publication
-                return
+                return replaced
             self._learn(self._store.get(self._key))
         raise StoreError(f"other dnsds kept writing {self._key}, gave up after {ATTEMPTS} attempts")
 
@@ -72,7 +83,7 @@ class Ledger:
 
     def outrun(self) -> bool:
         """Whether etcd is seen to hold another publication than `current`. Thread-safe: changes nothing."""
-        publication = _decode(self._store.get(self._key))
+        publication = self._decode(self._store.get(self._key))
         return publication is not None and publication != self.current
 
     def _swap(self, publication: Publication) -> bool:
@@ -89,24 +100,30 @@ class Ledger:
         """
         self._loaded = True
         known, self._index = self.current, node.index if node else 0
-        publication = _decode(node)
+        publication = self._decode(node)
         if publication == known:
             return True
         try:
             if publication is not None:
-                self._admitted.admit(publication.version)
+                self._published.admit(publication.version)
                 self.current = publication
+                with suppress(Outdated):  # where a newer topology was asked for, and couldn't be published
+                    self._admitted.admit(publication.version)
                 return False
         except Outdated as error:
             log.warning("found an outdated publication at %s: %s", self._key, error)
         return known is not None and self._swap(known)
 
-
-def _decode(node: Node | None) -> Publication | None:
-    if node is None:
-        return None
-    try:
-        return msgspec.json.decode(node.value, type=Publication)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        log.warning("ignored what is at %s, it is no publication: %s", node.key, error)
-        return None
+    def _decode(self, node: Node | None) -> Publication | None:
+        if node is None:
+            return None
+        try:
+            publication = msgspec.json.decode(node.value, type=Publication)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            log.warning("ignored what is at %s, it is no publication: %s", node.key, error)
+            return None
+        # whoever can write this key must not have dnsd write others, or what SkyDNS can't read
+        if not records.publishable(publication.records, self._domain):
+            log.warning("ignored what is at %s, it is no publication of %s", node.key, self._domain)
+            return None
+        return publication

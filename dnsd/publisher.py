@@ -44,7 +44,7 @@ class Publisher:
         self._master_key = records.master_key(self._domain)
         self._slaves_key = records.slaves_key(self._domain)
         self._directories = (self._slaves_key, *records.service_keys(self._domain)[1:])
-        self._ledger = Ledger(store, records.publication_key(self._domain))
+        self._ledger = Ledger(store, self._domain)
         self._zone = Zone(store, self._ledger, settings.ttl)
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="etcd")
         # when (time.monotonic()) each record is to be written again, by its key
@@ -64,17 +64,18 @@ class Publisher:
         desired = records.desired(topology, self._domain)
         with self._lock.turn():
             self._ledger.admit(version)
-            before = self._ledger.current
             values, left_out = self._values(desired)
-            self._ledger.announce(values, version)
+            replaced = self._ledger.announce(values, version)
             self._adopted = True
-            due, self._due = self._due, dict.fromkeys(values, time.monotonic())
+            # what wasn't published before may be about to be removed by another dnsd, as it is now
+            due = {key: at for key, at in self._due.items() if key in values and replaced.get(key) == values[key]}
+            self._due = dict.fromkeys(values, time.monotonic())
             try:
                 self._write_all(values, due)
             except Superseded:
                 self._follow()
                 raise
-        if not repeat or before is None or before.records != values:
+        if not repeat or replaced != values:
             self.repeats.forget()
         slaves = sum(key.startswith(self._slaves_key) for key in values)
         self.repeats.log(INFO, OUTCOME, f"published {topology.master} as master, {slaves} slaves", again=False)
@@ -90,13 +91,13 @@ class Publisher:
         """
         self._write(self._master_key, values[self._master_key])
         present = self._present()
-        standing = {key for key in values if self._zone.stands(key, values[key], present.get(key))}
-        self._due |= {key: due[key] for key in standing if key in due}
+        standing = {key for key in due if self._zone.stands(key, values[key], present.get(key))}
+        self._due |= {key: due[key] for key in standing}
         self._all(
             lambda key: self._write(key, values[key]),
             [key for key in values if key not in standing and key != self._master_key],
         )
-        self._all(self._remove, present.keys() - values.keys())
+        self._remove_others(present, values)
 
     def _present(self) -> dict[str, Node]:
         """All slaves' records in etcd, by their keys."""
@@ -164,7 +165,7 @@ class Publisher:
         """
         present = self._present()
         self._write(self._master_key, publication.records[self._master_key])
-        self._all(self._remove, present.keys() - publication.records.keys())
+        self._remove_others(present, publication.records)
 
     def _adopt(self) -> None:
         """Takes over what an earlier dnsd has published, unless it has expired."""
@@ -213,10 +214,9 @@ class Publisher:
         metrics.WRITES.inc()
         self._due[key] = time.monotonic() + self._settings.ttl_refresh
 
-    def _remove(self, key: str) -> None:
-        # whether etcd does it or not: what isn't refreshed is gone after its TTL
-        self._due.pop(key, None)
-        self._zone.remove(key)
+    def _remove_others(self, present: dict[str, Node], values: dict[str, str]) -> None:
+        """Removes what is `present`, by key, and isn't among the `values`."""
+        self._all(self._zone.remove, [node for key, node in present.items() if key not in values])
 
     def _all(self, do: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """`do` of each item, some at once.

@@ -6,8 +6,10 @@ it, so that values are made anew from what was understood, never copied as text.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from zlib import crc32
 
 import msgspec
 
@@ -105,8 +107,9 @@ def desired(topology: Topology, domain: str) -> tuple[DesiredRecord, ...]:
         slaves.append(DesiredRecord(f"{slaves_key(domain)}/{name}", slave, source))
         services.append(DesiredRecord(f"{slaves_service}/{name}", slave, source))
     services.append(DesiredRecord(master_service, master.instance, master.source))
+    names = Counter(label(instance) for instance in topology.instances)
     services += [
-        DesiredRecord(f"{all_service}/{label(record.instance)}", record.instance, record.source)
+        DesiredRecord(f"{all_service}/{_own_label(record.instance, names)}", record.instance, record.source)
         for record in (*slaves, master)
     ]
     return (master, *slaves, *services)
@@ -121,6 +124,17 @@ def label(instance: Address) -> str:
         return instance.address.partition(".")[0].lower()
     digits = ipaddress.ip_address(instance.address).exploded
     return f"{digits}-{instance.port or DEFAULT_PORT}".replace(".", "-").replace(":", "-")
+
+
+def _own_label(instance: Address, labels: Counter[str]) -> str:
+    """A name that no other instance has: its label, or where another one's is the same, one that also tells the rest.
+
+    `labels` counts those of all instances. The name doesn't depend on which of them is the master.
+    """
+    name = label(instance)
+    if labels[name] == 1:
+        return name
+    return f"{name[:50]}-{crc32(str(instance.key).encode()):08x}"
 
 
 def value(record: DesiredRecord, source: str | None, ttl: int) -> str:
@@ -146,6 +160,14 @@ def well_formed(text: str) -> bool:
     """Whether a published value is one that `value` could have made."""
     service = _decode(text)
     return service is not None and service.usable
+
+
+def publishable(values: Mapping[str, str], domain: str) -> bool:
+    """Whether values by key are such as `desired` and `value` make for `domain`, and not none at all."""
+    master_service, *directories = service_keys(domain)
+    masters, directories = (master_key(domain), master_service), [slaves_key(domain), *directories]
+    ours = (key in masters or key.rpartition("/")[0] in directories for key in values)
+    return bool(values) and all(ours) and all(map(well_formed, values.values()))
 
 
 def parents(records: Iterable[DesiredRecord]) -> Iterator[str]:

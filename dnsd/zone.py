@@ -72,11 +72,11 @@ class Zone:
         """Whether `node`, just read at `key`, is what was last written here, and says `value`."""
         return node is not None and node.value == value and node.index == self._indexes.get(key)
 
-    def remove(self, key: str) -> None:
-        """Deletes a record. If that fails, it is gone after its TTL."""
-        self._indexes.pop(key, None)
-        self._store.delete(key)
-        log.info("removed %s", key)
+    def remove(self, node: Node) -> None:
+        """Deletes a record, unless somebody has written it since. If that fails, it is gone after its TTL."""
+        self._indexes.pop(node.key, None)
+        self._store.delete(node.key, node.index)
+        log.info("removed %s", node.key)
 
     def _rewrite(self, key: str, value: str) -> bool:
         index = self._indexes.get(key)

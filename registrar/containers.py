@@ -33,15 +33,17 @@ class Docker:
     def __init__(self, settings: Settings) -> None:
         self._host = settings.docker_host
         self._network = settings.docker_network
-        # the version is asked for at each request: Docker may come up after us
-        self._client = docker.DockerClient(settings.docker_host, version="1.24", timeout=settings.docker_timeout)
+        self._timeout = settings.docker_timeout
+        self._client: docker.DockerClient | None = None
 
     def running(self) -> tuple[Container, ...]:
         """The containers that run; DockerUnavailable where Docker doesn't say."""
         try:
-            ids = [entry["Id"] for entry in self._client.api.containers()]
-            return tuple(container for id_ in ids if (container := self._inspect(id_)))
+            api = self._connected().api
+            ids = [entry["Id"] for entry in api.containers()]
+            return tuple(container for id_ in ids if (container := self._inspect(api, id_)))
         except FAILURES as error:
+            self._client = None
             raise DockerUnavailable(f"Docker at {self._host}: {error}") from None
 
     def follow(self, changed: threading.Event) -> None:
@@ -54,20 +56,33 @@ class Docker:
             until = int(time.time()) + EVENTS_LAST
             try:
                 filters = {"type": ["container", "network"], "event": EVENTS}
-                for _ in self._client.events(since=start, until=until, filters=filters):
+                for _ in self._connected().events(since=start, until=until, filters=filters):
                     changed.set()
                 start = until
                 continue
             except FAILURES as error:
+                self._client = None
                 log.warning("failed to follow the events of Docker at %s: %s", self._host, error)
             except Exception:
                 log.exception("failed to follow Docker's events")
             time.sleep(RETRY)
             changed.set()
 
-    def _inspect(self, id_: str) -> Container | None:
+    def _connected(self) -> docker.DockerClient:
+        """A client that speaks the version of the API that the engine has now.
+
+        No version does for all engines: 1.24 is too old for Docker 29. Docker may come up after us, and be upgraded
+        meanwhile, so it is asked at the first use and after a failure.
+        """
+        client = self._client
+        if client is None:
+            client = docker.DockerClient(self._host, version="auto", timeout=self._timeout)
+            self._client = client
+        return client
+
+    def _inspect(self, api: docker.APIClient, id_: str) -> Container | None:
         try:
-            container = self._client.api.inspect_container(id_)
+            container = api.inspect_container(id_)
         except NotFound:  # it has ended since it was listed
             return None
         return parse(container, self._network) if container["State"]["Running"] else None

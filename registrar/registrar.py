@@ -121,10 +121,14 @@ class Registrar:
         self._written[written.record.key] = replace(written, due=due)
 
     def _remove(self, record: Record) -> None:
-        node = self._store.get(record.key)
-        if node is not None and node.value == record.value:
-            self._store.delete(record.key, node.index)
-            log.info("removed %s at %s", record.container, record.key)
+        """Deletes what was written for a container that has ended."""
+        try:
+            node = self._store.get(record.key)
+            if node is not None and node.value == record.value:
+                self._store.delete(record.key, node.index)
+                log.info("removed %s at %s", record.container, record.key)
+        except Rejected as error:  # concerns this one, and it expires: the others must not wait for it
+            self._warn(f"failed to remove {record.container} at {record.key}: {error}")
         del self._written[record.key]
 
     def _until_due(self) -> float:

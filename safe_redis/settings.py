@@ -16,6 +16,8 @@ from safe_redis.errors import SettingsError
 
 S = TypeVar("S", bound=msgspec.Struct)
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN")
+# what a token may consist of
+VISIBLE = re.compile(r"[!-~]*")
 
 
 def read(kind: type[S], environ: Mapping[str, str]) -> S:
@@ -47,6 +49,14 @@ def secret(variable: str, given: str, path: str) -> str:
     if not lines or not lines[0]:
         raise SettingsError(f"{variable}_FILE={path!r}: the file's first line is empty")
     return lines[0]
+
+
+def token(given: str, path: str) -> str:
+    """TOKEN, or the first line of TOKEN_FILE; SettingsError also where no header could carry it as it is."""
+    text = secret("TOKEN", given, path)
+    if not VISIBLE.fullmatch(text):
+        raise SettingsError("TOKEN holds a blank, or a character that isn't ASCII: clients would send it differently")
+    return text
 
 
 def _value(variable: str, raw: str, kind: Any) -> Any:

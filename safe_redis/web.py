@@ -16,10 +16,10 @@ from flask import Flask, Response, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from safe_redis import settings as environment
 from safe_redis.errors import DocumentError, SettingsError, TopologyError, Unauthorized, Unavailable
 from safe_redis.logs import LogSettings
 from safe_redis.repeats import OUTCOME, Repeats, is_repeat
-from safe_redis.settings import secret
 from safe_redis.tls import check_server_files
 from safe_redis.topology import MAX_BYTES, Topology, parse
 
@@ -47,7 +47,7 @@ class WebSettings(LogSettings, frozen=True, kw_only=True):
     @property
     def access_token(self) -> str:
         """TOKEN, or the first line of TOKEN_FILE as it is now."""
-        return secret("TOKEN", self.token, self.token_file)
+        return environment.token(self.token, self.token_file)
 
     def __post_init__(self) -> None:
         try:

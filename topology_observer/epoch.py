@@ -6,9 +6,10 @@ it had. So there is a key besides, with a random value, which goes when etcd is 
 
 import logging
 import uuid
+from urllib.parse import quote
 
 from safe_redis.errors import StoreError
-from safe_redis.etcd import Store
+from safe_redis.etcd import Node, Store
 from safe_redis.version import Version
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Epoch:
         for _ in range(ATTEMPTS):
             reading = self._store.read(self._key)
             if reading.node is not None:
-                return f"{reading.cluster}-{reading.node.value[:32]}"
+                return _name(reading.cluster, reading.node)
             self._store.swap(self._key, uuid.uuid4().hex, None, 0)
         raise StoreError(f"{self._key} is written and can't be read: a member of etcd lags behind")
 
@@ -39,9 +40,14 @@ class Epoch:
         """
         reading = self._store.read(self._key)
         node = reading.node
-        if node is None or newest is None or newest.cluster != f"{reading.cluster}-{node.value[:32]}":
+        if node is None or newest is None or newest.cluster != _name(reading.cluster, node):
             return
         index = self._store.swap(self._key, node.value, None, node.index)
         if index is not None and index < newest.index:
             log.warning("found etcd set back from index %d to %d", newest.index, index)
             self._store.swap(self._key, uuid.uuid4().hex, None, index)
+
+
+def _name(cluster: str, node: Node) -> str:
+    # a header carries it, whatever somebody may have written there by hand
+    return f"{cluster}-{quote(node.value[:32], safe='')[:100]}"

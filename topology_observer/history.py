@@ -39,6 +39,8 @@ class HistoryKeeper:
         self._dictator = _dictator(settings.receivers)
         self._ended = threading.Event()
         self._stored: dict[str, str] | None = None
+        # the names of stored entries that the dictator refuses
+        self._refused: set[str] = set()
         self._working = True
 
     def wake(self) -> None:
@@ -66,9 +68,9 @@ class HistoryKeeper:
         pause = self._pause.look_up().result()
         if self._stored is None:
             self._stored = {name: node.value for name, node in self._store.children(self._key).items()}
-        known = self._ask(dictator, "GET")
+        known = self._ask(dictator)
         entries = {str(entry["id"]): _text(entry) for entry in known["entries"]}
-        missing = sorted(set(self._stored) - set(entries))[-max(0, LENGTH - len(entries)) :]
+        missing = sorted(set(self._stored) - set(entries) - self._refused)[-max(0, LENGTH - len(entries)) :]
         if len(entries) >= LENGTH:
             missing = []
         paused = None if pause is None else msgspec.to_builtins(pause)
@@ -77,12 +79,30 @@ class HistoryKeeper:
         self._save(self._stored, entries)
 
     def _restore(self, dictator: Receiver, missing: list[str], paused: object) -> None:
-        stored = self._stored or {}
+        given = 0
         for at in range(0, max(1, len(missing)), BATCH):
-            batch = [msgspec.Raw(stored[name].encode()) for name in missing[at : at + BATCH]]
-            self._ask(dictator, "PUT", msgspec.json.encode({"entries": batch, "paused": paused}))
-        if missing:
-            log.info("gave the dictator %d entries of its history back", len(missing))
+            batch = missing[at : at + BATCH]
+            if self._give(dictator, batch, paused):
+                given += len(batch)
+                continue
+            # one of them is no entry: somebody else has written it, or another version
+            for name in batch:
+                if self._give(dictator, [name], paused):
+                    given += 1
+                else:
+                    self._refused.add(name)
+                    log.warning("left out what is at %s/%s, which the dictator refuses", self._key, name)
+        if given:
+            log.info("gave the dictator %d entries of its history back", given)
+
+    def _give(self, dictator: Receiver, names: list[str], paused: object) -> bool:
+        """Whether the dictator takes the stored entries with these names."""
+        stored = self._stored or {}
+        entries = [msgspec.Raw(stored[name].encode()) for name in names]
+        status, _ = self._exchange(dictator, "PUT", msgspec.json.encode({"entries": entries, "paused": paused}))
+        if status not in (200, 400, 413):
+            raise Unavailable(f"{dictator} answered {status} to a PUT")
+        return status == 200
 
     def _save(self, stored: dict[str, str], entries: dict[str, str]) -> None:
         for name, text in entries.items():
@@ -93,12 +113,15 @@ class HistoryKeeper:
             self._store.delete(f"{self._key}/{name}")
             del stored[name]
 
-    def _ask(self, dictator: Receiver, method: str, body: bytes = b"") -> Any:
-        (places,) = (place.result() for place in self._notifier.locate((dictator,)))
-        status, answer = self._notifier.exchange(dictator, places, method, body)
+    def _ask(self, dictator: Receiver) -> Any:
+        status, answer = self._exchange(dictator, "GET")
         if status != 200:
-            raise Unavailable(f"{dictator} answered {status} to a {method}")
-        return msgspec.json.decode(answer) if method == "GET" else None
+            raise Unavailable(f"{dictator} answered {status} to a GET")
+        return msgspec.json.decode(answer)
+
+    def _exchange(self, dictator: Receiver, method: str, body: bytes = b"") -> tuple[int, bytes]:
+        (places,) = (place.result() for place in self._notifier.locate((dictator,)))
+        return self._notifier.exchange(dictator, places, method, body)
 
 
 def _dictator(receivers: tuple[Receiver, ...]) -> Receiver | None:

@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
-from safe_redis.errors import DocumentError, Outdated, Unavailable
+from safe_redis.errors import DocumentError, Outdated, SettingsError, Unavailable
 from safe_redis.repeats import HEADER
 from safe_redis.srv import Endpoint, Resolver
 from safe_redis.topology import is_ip
 from safe_redis.version import Version, from_headers
+from topology_observer import deadline
 from topology_observer.settings import Receiver, Settings
 
 # what is read of an answer, at most
@@ -26,7 +27,7 @@ RESET, ORDERLY = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 class NotSent(Unavailable):
-    """The receiver can't be found or connected to: it knows nothing of the PUT."""
+    """The receiver can't be connected to, or the token can't be read: it knows nothing of the PUT."""
 
 
 class NoAnswer(Unavailable):
@@ -75,7 +76,11 @@ class Notifier:
         return [self._pool.submit(self._endpoints, receiver) for receiver in receivers]
 
     def put(self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request) -> Answer:
-        """The answer of the first of `places` that can be connected to; NotSent or NoAnswer where there is none."""
+        """The answer of the first of `places` that can be connected to; NotSent or NoAnswer where there is none.
+
+        NotSent also where the token can't be read.
+        """
+        headers = self._headers(receiver, request)
         failures = []
         for at in sorted(places, key=lambda at: self._rank(receiver, at)):
             try:
@@ -85,7 +90,7 @@ class Notifier:
                 failures.append(str(error))
                 continue
             self._last[receiver] = (at, False)
-            answer = self._exchange(connection, receiver, at, request)
+            answer = self._exchange(connection, receiver, at, request, headers)
             self._last[receiver] = (at, answer.status < 500)
             return answer
         raise NotSent("; ".join(failures))
@@ -101,7 +106,7 @@ class Notifier:
         sock = connection.sock
         try:
             connection.request(method, receiver.target, body, self._identity(receiver))
-            response = connection.getresponse()
+            response = deadline.response(connection, method, self._settings.notify_timeout)
             _linger(sock, ORDERLY)
             return response.status, response.read(HISTORY_BYTES)
         except (OSError, HTTPException) as error:
@@ -132,12 +137,14 @@ class Notifier:
         _bound(connection.sock, self._settings.notify_timeout)
         return connection
 
-    def _exchange(self, connection: HTTPConnection, receiver: Receiver, at: Endpoint, request: Request) -> Answer:
+    def _exchange(
+        self, connection: HTTPConnection, receiver: Receiver, at: Endpoint, request: Request, headers: dict[str, str]
+    ) -> Answer:
         started = time.monotonic()
         sock = connection.sock
         try:
-            connection.request("PUT", _target(receiver, request), request.document, self._headers(receiver, request))
-            response = connection.getresponse()
+            connection.request("PUT", _target(receiver, request), request.document, headers)
+            response = deadline.response(connection, "PUT", self._settings.notify_timeout)
             _linger(sock, ORDERLY)
             lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
         except (OSError, HTTPException) as error:
@@ -149,7 +156,10 @@ class Notifier:
 
     def _headers(self, receiver: Receiver, request: Request) -> dict[str, str]:
         marks = {HEADER: "1"} if request.repeat else {}
-        return self._identity(receiver) | request.version.headers | marks
+        try:
+            return self._identity(receiver) | request.version.headers | marks
+        except SettingsError as error:
+            raise NotSent(str(error)) from None
 
     def _identity(self, receiver: Receiver) -> dict[str, str]:
         headers = {"Host": receiver.authority, "Content-Type": "application/json", "Accept": "text/plain"}

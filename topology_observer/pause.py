@@ -51,6 +51,6 @@ class PauseKey:
 def _parse(node: Node) -> Pause:
     try:
         return msgspec.json.decode(node.value, type=Pause)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         # whatever else somebody has written there pauses as well
         return Pause(reason=node.value[:200])

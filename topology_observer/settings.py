@@ -99,7 +99,7 @@ class Settings(LogSettings, frozen=True, kw_only=True):
     @property
     def access_token(self) -> str:
         """TOKEN, or the first line of TOKEN_FILE."""
-        return settings.secret("TOKEN", self.token, self.token_file)
+        return settings.token(self.token, self.token_file)
 
     @property
     def tls(self) -> ssl.SSLContext:

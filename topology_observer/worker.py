@@ -208,7 +208,9 @@ class Worker:
         value = AGAIN if trigger.value.strip() == FORCE else trigger.value
         if self._force.chained:
             value = FORCE
-        # before the write: if it fails, nobody knows whether etcd has it, and `force` goes out once
-        self._retriggered, self._force.chained = outcome, False
+        # before the write: if it fails, nobody knows whether etcd has it, and `force` goes out once. The next try
+        # writes the trigger without it: one too many does no harm
+        self._force.chained = False
         self._store.put(self._settings.retrigger, value)
+        self._retriggered = outcome
         log.info("wrote %r to %s", value[:80], self._settings.retrigger)

@@ -4,6 +4,7 @@ python-etcd's own reconnecting is not used: it sends a PUT again behind the call
 members. Here each member has a client of its own, without hidden retries.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -49,6 +50,28 @@ class _Error(msgspec.Struct, frozen=True):
         return f"{self.message} : {self.cause}" if self.cause else self.message
 
 
+class _Client(etcd.Client):  # type: ignore[misc] # it has no types
+    """A client that any thread may use: python-etcd keeps the last answer's cluster id in one place for all of them."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._own = threading.local()
+        super().__init__(**settings)
+
+    @property
+    def cluster(self) -> str:
+        """The id of the cluster that has last answered the calling thread; nothing where the answer had none."""
+        return self.expected_cluster_id or ""
+
+    @property
+    def expected_cluster_id(self) -> str | None:
+        """What python-etcd sets, and compares the next answer's with."""
+        return getattr(self._own, "cluster", None)
+
+    @expected_cluster_id.setter
+    def expected_cluster_id(self, cluster: str | None) -> None:
+        self._own.cluster = cluster
+
+
 class StoreV2:
     """See Store for what the methods promise."""
 
@@ -56,7 +79,7 @@ class StoreV2:
         self._members = Members(members, settings, variable)
         self._settings = settings
         self._password = settings.password
-        self._clients: dict[str, etcd.Client] = {}
+        self._clients: dict[str, _Client] = {}
 
     def get(self, key: str) -> Node | None:
         return self.read(key).node
@@ -126,22 +149,22 @@ class StoreV2:
                 client.http.clear()
                 said = _error(error, f"etcd at {member.url} refused to {what}", allow)
                 index = str((error.payload or {}).get("index", 0))
-                return {"x-etcd-index": index, "x-etcd-cluster-id": client.expected_cluster_id or ""}, said
+                return {"x-etcd-index": index, "x-etcd-cluster-id": client.cluster}, said
             return answer.headers, _result(answer.status, answer.data)
 
         return self._members.ask(what, request, once=once)
 
-    def _client(self, url: str) -> etcd.Client:
+    def _client(self, url: str) -> _Client:
         # two threads may both make one; the first that is kept serves both
         return self._clients.get(url) or self._clients.setdefault(url, _connect(url, self._settings, self._password))
 
 
-def _connect(url: str, settings: EtcdSettings, password: str) -> etcd.Client:
+def _connect(url: str, settings: EtcdSettings, password: str) -> _Client:
     parts = urlsplit(url)
     cert: str | tuple[str, str] | None = settings.etcd_cert_file or None
     if settings.etcd_cert_file and settings.etcd_key_file:
         cert = (settings.etcd_cert_file, settings.etcd_key_file)
-    client = etcd.Client(
+    client = _Client(
         host=f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname,
         port=parts.port,
         protocol=parts.scheme,

@@ -40,3 +40,18 @@ def test_an_instance_may_not_have_the_name_of_the_directory(dnsd: Dnsd) -> None:
     status, text = dnsd.put_raw(json.dumps({"master": {"address": "_tcp.redis-1.docker"}, "slaves": []}))
     assert status == 400
     assert "is a name that dnsd publishes" in text
+
+
+def test_two_instances_of_one_name_are_both_among_all_of_them(dnsd: Dnsd, skydns: SkyDns) -> None:
+    named, with_port = "core-01", {"address": "core-01.redis-1.docker", "port": 6380}
+    directory = f"{DOMAIN}/_tcp/_redis"
+
+    def keys() -> set[str]:
+        return {node["key"] for node in (dnsd.etcd.keys.node(directory) or {}).get("nodes", [])}
+
+    assert dnsd.put(named, with_port) == (200, "OK\n")
+    assert ports(skydns, "_redis._tcp") == [6380, 49151]
+    before = keys()
+    assert dnsd.put(with_port, named) == (200, "OK\n")
+    assert ports(skydns, "_redis._tcp") == [6380, 49151]
+    assert keys() == before, "nothing changes there when the master does"

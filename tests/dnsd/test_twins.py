@@ -1,5 +1,6 @@
 """Two dnsds for one domain: once the newer topology is published, the older one's master is never back."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
+from sandbox.web import LOOPBACK, request
 from tests.dnsd.conftest import DOMAIN, Dnsd, StartDnsd
 from tests.dnsd.history import History
 from tests.dnsd.late import LateProxy
@@ -100,6 +102,12 @@ def test_one_that_was_stopped_in_a_put_brings_no_old_master_back(start_dnsd: Sta
         never_back(history, 1)
 
 
+def deletions(etcd: EtcdServer) -> int:
+    """How many requests to delete a key etcd has got, whatever came of them."""
+    stats = json.loads(request((LOOPBACK, etcd.port), "GET", "/v2/stats/store").body)
+    return sum(count for name, count in stats.items() if name.lower().startswith(("delete", "compareanddelete")))
+
+
 CREATE = b"prevExist=false"
 WRITE = b"ttl=5&prevIndex="  # of a record: the publication has no TTL
 
@@ -174,3 +182,52 @@ def test_one_that_refuses_an_outdated_put_goes_on_with_the_newer_publication(sta
     assert set(first.published()) == expected
     never_back(history, 1)
     assert "KeyError" not in first.process.log.read_text()
+
+
+def test_one_that_failed_to_publish_the_newest_puts_none_older_in_the_others_place(start_dnsd: StartDnsd) -> None:
+    first = start_dnsd(TTL="5", TTL_REFRESH="1", log="first")
+    second = start_dnsd(TTL="5", TTL_REFRESH="0.5", log="second")
+    assert first.put_version(1, "core-01", "core-02")[0] == 200
+    assert second.put_version(2, "core-02", "core-01")[0] == 200
+    history = since_now(second)
+    status, line = first.put_version(3, "core-09")
+    assert (status, line.partition(":")[0]) == (503, "NoRecord")
+    first.logs("takes over what another dnsd has published")
+    refreshed(second)
+    never_back(history, 1)
+    assert first.put_version(2, "core-02", "core-01")[0] == 409, "it still knows of the newest"
+
+
+@pytest.mark.parametrize("earlier", ["first", "second"])
+def test_a_removal_that_etcd_gets_late_removes_nothing_that_is_published_again(
+    etcd: EtcdServer, way: LateProxy, start_dnsd: StartDnsd, earlier: str
+) -> None:
+    first = start_dnsd(**BRIEF, log="first", ETCD_PEERS=f"http://127.0.0.1:{way.port}", ETCD_TIMEOUT="0.5")
+    second = start_dnsd(TTL="60", TTL_REFRESH="50", log="second")
+    (first if earlier == "first" else second).put("core-01", "core-02", "core-03")
+    way.hold(b"DELETE")
+    assert first.put("core-01", "core-02")[0] == 503
+    assert second.put("core-01", "core-02", "core-03") == (200, "OK\n")
+    before = deletions(etcd)
+    way.deliver()
+    wait_until(lambda: deletions(etcd) >= before + way.held, "etcd has got what was held back")
+    assert set(second.published()) == {"master", "slaves/core-02", "slaves/core-03"}
+
+
+def test_what_was_published_last_stands_after_a_restart_though_another_died_in_a_put(
+    way: LateProxy, start_dnsd: StartDnsd
+) -> None:
+    brief = {"TTL": "5", "TTL_REFRESH": "0.5"}
+    first = start_dnsd(**BRIEF, log="first", ETCD_PEERS=f"http://127.0.0.1:{way.port}", ETCD_TIMEOUT="0.5")
+    second = start_dnsd(**brief, log="second")
+    assert second.put("core-01", "core-02")[0] == 200
+    history = since_now(second)
+    way.hold(WRITE)  # not the publication, which comes before
+    assert first.put("core-02", "core-01")[0] == 503
+    first.kill()
+    way.cut()
+    assert second.put("core-01", "core-02") == (200, "OK\n")
+    second.kill()
+    second.start()
+    refreshed(second)
+    never_back(history, 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.etcd import EtcdServer
+from sandbox.process import wait_until
 from sandbox.skydns import SkyDns
 from tests.certificates import Authority, Certificate
 from tests.observer.conftest import Config, Receiver, StartObserver
@@ -119,3 +120,27 @@ def test_a_receiver_that_wants_a_certificate_and_gets_none_gets_no_topology(
     observer = start_observer(NOTIFIES=f"https://127.0.0.1:{receiver.port}/master", NOTIFY_CA_FILE=authority.ca)
     observer.says("failed: No", 2)
     assert receiver.puts == []
+
+
+def test_a_force_outlives_a_token_that_cannot_be_read(
+    config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old\n")
+    config.define("a")
+    observer = start_observer(TOKEN_FILE=str(token))
+    dnsd.got(1)
+    token.unlink()
+    config.trigger("force")
+    observer.says("TOKEN_FILE=", 2)
+    token.write_text("new\n")
+    dnsd.got(2)
+    assert [put.target for put in dictator.puts] == ["/master", "/master?force=1"]
+    assert dictator.puts[1].headers["Authorization"] == "Bearer new"
+
+
+def test_a_token_that_no_header_can_carry_stops_the_start(start_observer: StartObserver) -> None:
+    observer = start_observer(wait=False, TOKEN="hör-zu")
+    wait_until(lambda: observer.returncode == 2, "the observer has ended")
+    assert "TOKEN holds a blank" in observer.log.read_text()
+    assert "hör" not in observer.log.read_text()

@@ -164,6 +164,20 @@ def test_what_is_open_retriggers_at_once_and_again_when_it_is_done(
     assert observer.count("wrote 'again'") == 1
 
 
+def test_a_retrigger_that_etcd_refused_is_written_by_the_next_try(
+    etcd: EtcdServer, config: Config, dnsd: Receiver, start_observer: StartObserver
+) -> None:
+    config.define("a")
+    etcd.keys.put("/config/other", "in the way: no directory")
+    observer = start_observer(RETRIGGER="/config/other/trigger")
+    observer.says("refused to write /config/other/trigger")
+    config.trigger("core-02")
+    observer.says("saw trigger")
+    observer.says("refused to write /config/other/trigger", 2)
+    etcd.keys.delete("/config/other")
+    wait_until(lambda: etcd.keys.get("/config/other/trigger") == "core-02", "the trigger is written")
+
+
 def test_observers_chain(config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver) -> None:
     config.define("a")
     first = start_observer(log="first.log", NOTIFIES=dictator.url(), RETRIGGER=CHAINED)

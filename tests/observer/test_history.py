@@ -82,7 +82,30 @@ def test_the_dictator_learns_of_a_pause(cluster: Cluster) -> None:
 
 
 def test_a_bad_history_is_refused(cluster: Cluster) -> None:
-    for body in ("{", '{"entries": [{"id": 1}]}', "[]"):
+    nested = 100_000
+    for body in ("{", '{"entries": [{"id": 1}]}', "[]", f'{{"entries": [], "x": {"[" * nested}{"]" * nested}}}'):
         answer = cluster.dictator.request("PUT", "/history", body)
         assert answer.status == 400
         assert answer.body.startswith("DocumentError: not a history")
+
+
+def test_an_entry_that_the_dictator_refuses_keeps_no_other_from_being_kept_or_given_back(cluster: Cluster) -> None:
+    move(cluster, "core-01")
+    before = stored(cluster)
+    for name, value in (("2020", "garbage"), ("2021", '{"id": 1}'), ("2022", "]} {")):
+        cluster.etcd.keys.put(f"{HISTORY}/{name}", value)
+    for service in (cluster.observer, cluster.dictator):
+        service.kill()
+        service.start()
+    cluster.define(cluster.document("core-02"))
+    cluster.apply()
+
+    def kept() -> bool:
+        nodes = (cluster.etcd.keys.node(HISTORY) or {}).get("nodes", [])
+        return any('"master":"core-02' in node["value"] for node in nodes)
+
+    wait_until(kept, "etcd has the entry of core-02")
+    ids = {entry["id"] for entry in history(cluster)["entries"]}
+    assert {entry["id"] for entry in before} <= ids
+    log = cluster.directory / "observer" / "log"
+    wait_until(lambda: log.read_text().count("which the dictator refuses") == 3, "each is named")

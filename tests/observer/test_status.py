@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
 from tests.observer.conftest import TRIGGER, Config, Receiver, StartObserver
@@ -85,6 +87,18 @@ def test_applies_nothing_while_paused_and_says_since_when_and_why(
     config.trigger()
     dnsd.got(1)
     assert len(dictator.puts) == 1
+
+
+@pytest.mark.parametrize("value", ["new switches", "", "[]", '{"since": 1}', '{"x":' + "[" * 5000 + "]" * 5000 + "}"])
+def test_anything_at_the_key_pauses(
+    etcd: EtcdServer, config: Config, dictator: Receiver, start_observer: StartObserver, value: str
+) -> None:
+    config.define("a")
+    etcd.keys.put(PAUSED, value)
+    observer = start_observer()
+    assert wait_for_state(etcd, "paused")["line"].startswith("paused")
+    assert dictator.puts == []
+    assert observer.count("Traceback") == 0
 
 
 def test_a_force_that_was_given_while_paused_is_dropped(

@@ -1,5 +1,6 @@
 """Each PUT says which document it carries, so that a receiver can refuse it when it comes late."""
 
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -130,3 +131,14 @@ def test_the_kernel_does_not_deliver_what_an_observer_gave_up(
         observer.says("gave no answer within")
         with pytest.raises(ConnectionResetError):
             drain(connection)
+
+
+@pytest.mark.parametrize("value", ["by hand\n", "é", "\0", "", 40 * "€"])
+def test_an_epoch_that_somebody_wrote_by_hand_is_one(
+    etcd: EtcdServer, config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, value: str
+) -> None:
+    config.define("a")
+    etcd.keys.put("/config/redis-1/epoch", value)
+    start_observer()
+    dnsd.got(1)
+    assert re.fullmatch(r"[!-~]+", dictator.puts[0].version[0])

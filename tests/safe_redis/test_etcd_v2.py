@@ -1,7 +1,9 @@
 """What only the v2 API has: a history of a thousand events, directories, and basic auth."""
 
 import json
+import sys
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,16 @@ def test_basic_auth_with_a_password_of_a_file(etcd: EtcdServer, tmp_path: Path) 
         with pytest.raises(StoreError, match=r"/a") as error:
             connect((etcd.url,), settings).put("/a", "value")
         assert "wrong" not in str(error.value)
+
+
+def test_each_thread_gets_the_cluster_id_of_its_own_answer(store: Store) -> None:
+    expected = store.read("/none").cluster
+    assert expected
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads get in each other's way much more often
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            clusters = list(pool.map(lambda _: store.read("/none").cluster, range(1500)))
+    finally:
+        sys.setswitchinterval(before)
+    assert set(clusters) == {expected}

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from safe_redis.errors import SettingsError
-from safe_redis.settings import read, secret
+from safe_redis.settings import read, secret, token
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,3 +69,15 @@ def test_a_secrets_file_must_hold_one(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match=r"^X_FILE="):
         secret("X", "", str(file))
+
+
+@pytest.mark.parametrize("bad", ["hör-zu", "two words", "trailing ", "\ufeffmark", "tab\tbed", "nul\0"])
+def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path, bad: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{bad}\n")
+    for given, path in ((bad, ""), ("", str(file))):
+        with pytest.raises(SettingsError, match=r"^TOKEN holds a blank") as error:
+            token(given, path)
+        assert bad not in str(error.value)
+    assert token("", "") == ""
+    assert token("correct-horse", "") == "correct-horse"
