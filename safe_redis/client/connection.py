@@ -54,12 +54,15 @@ class LocatedConnection(Connection):
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
         try:
             super().on_connect_check_health(check_health)
-            role = self._introduce() if self.locator.redirects(self.endpoint) else self._ask_role()
-        except RedisError:
+            self._judge(self._introduce() if self.locator.redirects(self.endpoint) else self._ask_role())
+        except BaseException:
+            # redis-py keeps a connection open whose handshake ends with another error than its own, and would use it
+            self.disconnect()
             self.locator.doubt(self.endpoint)
             raise
+
+    def _judge(self, role: Role) -> None:
         if not self.locator.accepts(role):
-            self.locator.doubt(self.endpoint)
             self.locator.learn(role.master)
             self.locator.leave(self.endpoint)
             raise NotMaster(f"{self.endpoint} is {role}")

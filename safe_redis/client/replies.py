@@ -12,6 +12,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,  # noqa: A004 - redis-py's name
     ExecAbortError,
+    InvalidResponse,
     MasterDownError,
     ReadOnlyError,
     RedisError,
@@ -81,13 +82,16 @@ class Role:
 
 
 def role(reply: Sequence[Any]) -> Role:
-    """The reply to ROLE, decoded or not."""
-    name, *rest = (word.decode() if isinstance(word, bytes) else word for word in reply)
-    if name == "master":
-        return Role(is_master=True)
-    if name != "slave":
-        return Role(is_master=False)
-    host, port, state, _ = rest
-    # a fenced instance follows port 0, where nobody can listen
-    master = Endpoint(str(host), int(port)) if int(port) else None
+    """The reply to ROLE, decoded or not. InvalidResponse where it is none."""
+    try:
+        name, *rest = (word.decode() if isinstance(word, bytes) else word for word in reply)
+        if name == "master":
+            return Role(is_master=True)
+        if name != "slave":
+            return Role(is_master=False)
+        host, port, state, _ = rest
+        # a fenced instance follows port 0, where nobody can listen
+        master = Endpoint(str(host), int(port)) if int(port) else None
+    except (TypeError, ValueError) as error:
+        raise InvalidResponse(f"not a reply to ROLE: {reply!r}") from error
     return Role(is_master=False, connected=state == "connected", master=master)

@@ -60,12 +60,15 @@ class LocatedConnection(Connection):
         try:
             await super().on_connect_check_health(check_health)
             redirects = self.locator.redirects(self.endpoint)
-            role = await (self._introduce() if redirects else self._ask_role())
-        except RedisError:
+            self._judge(await (self._introduce() if redirects else self._ask_role()))
+        except BaseException:
+            # redis-py keeps a connection open whose handshake ends with another error than its own, and would use it
+            await self.disconnect(nowait=True)
             self.locator.doubt(self.endpoint)
             raise
+
+    def _judge(self, role: Role) -> None:
         if not self.locator.accepts(role):
-            self.locator.doubt(self.endpoint)
             self.locator.learn(role.master)
             self.locator.leave(self.endpoint)
             raise NotMaster(f"{self.endpoint} is {role}")

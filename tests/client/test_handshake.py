@@ -1,0 +1,73 @@
+"""A connection is used only after its handshake has proven that it leads to a master, however the handshake ends."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import redis
+from redis.exceptions import InvalidResponse
+
+from tests.client.conftest import Group
+from tests.client.test_aio import connected
+
+GARBAGE: Mapping[str, str] = {"rename-command": 'ROLE ""\nrename-command DBSIZE ROLE'}
+"""A server that answers ROLE with the number of its keys."""
+
+
+class Vault(redis.CredentialProvider):
+    """Fails at first, with an error that is none of redis-py's."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def get_credentials(self) -> tuple[str]:
+        """A password."""
+        self._asked += 1
+        if self._asked == 1:
+            raise LookupError("the vault is sealed")
+        return ("secret",)
+
+
+def guarded(group: Group) -> dict[str, Any]:
+    """DNS names the slave, whose role would send the client away; its options."""
+    group.publish("b")
+    return {"credential_provider": Vault(), "patience": 0.2}
+
+
+def test_a_server_that_answers_role_with_something_else_is_not_used(group: Group) -> None:
+    group.add("a", config=GARBAGE)
+    group.publish("a")
+    client = group.connect()
+    for _ in range(2):
+        with pytest.raises(InvalidResponse, match="not a reply to ROLE: 0"):
+            client.incr("counter")
+    assert group["a"].client().get("counter") is None
+
+
+async def test_a_server_that_answers_role_with_something_else_is_not_used_with_asyncio(group: Group) -> None:
+    group.add("a", config=GARBAGE)
+    group.publish("a")
+    async with connected(group) as client:
+        for _ in range(2):
+            with pytest.raises(InvalidResponse, match="not a reply to ROLE: 0"):
+                await client.incr("counter")
+    assert group["a"].client().get("counter") is None
+
+
+def test_a_connection_whose_handshake_failed_is_not_used(pair: Group) -> None:
+    """It would be without its password, at an instance whose role nobody has asked for."""
+    client = pair.connect(**guarded(pair))
+    with pytest.raises(LookupError):
+        client.get("key")
+    with pytest.raises(redis.RedisError):
+        client.get("key")
+    assert pair.executed("b", "get") == 0
+
+
+async def test_a_connection_whose_handshake_failed_is_not_used_with_asyncio(pair: Group) -> None:
+    async with connected(pair, **guarded(pair)) as client:
+        with pytest.raises(LookupError):
+            await client.get("key")
+        with pytest.raises(redis.RedisError):
+            await client.get("key")
+    assert pair.executed("b", "get") == 0
