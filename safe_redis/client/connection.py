@@ -86,10 +86,12 @@ class LocatedConnection(Connection):
         """Leave the instance that has refused a command; the first to be refused asks it where its master is."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
-        with self.locator.turn(threading.Event()) as first:
-            if first:
-                self._ask_successor()
-        self.leave()
+        try:
+            with self.locator.turn(threading.Event()) as first:
+                if first and self.locator.writable:
+                    self._ask_successor()
+        finally:
+            self.leave()
 
     def _ask_successor(self) -> None:
         try:

@@ -40,8 +40,10 @@ class LocatedConnection(Connection):
 
     async def _connect(self) -> None:
         if asked := self.locator.asked:
+            # not wait_for(), by which Python 3.11 forgets that the task was cancelled
             with suppress(builtins.TimeoutError):
-                await asyncio.wait_for(asked.wait(), POLLS * POLL)
+                async with asyncio.timeout(POLLS * POLL):
+                    await asked.wait()
         try:
             hint = self.locator.hint
             # a thread only where DNS is asked
@@ -102,10 +104,12 @@ class LocatedConnection(Connection):
         """Leave the instance that has refused a command; the first to be refused asks it where its master is."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
-        with self.locator.turn(asyncio.Event()) as first:
-            if first:
-                await self._ask_successor()
-        await self.leave()
+        try:
+            with self.locator.turn(asyncio.Event()) as first:
+                if first and self.locator.writable:
+                    await self._ask_successor()
+        finally:
+            await self.leave()
 
     async def _ask_successor(self) -> None:
         try:
