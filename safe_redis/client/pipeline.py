@@ -30,7 +30,12 @@ class Pipeline(RedisPipeline):
         stack, scripts, explicit, watching = self.command_stack, self.scripts, self.explicit_transaction, self.watching
         if not stack and not watching:
             return []
-        progress = Progress(stack, idempotent=self.idempotent_commands)
+        progress = Progress(
+            stack,
+            idempotent=self.idempotent_commands,
+            writable=self.connection_pool.locator.writable,
+            whole=self.transaction or explicit,
+        )
         patience: Patience | None = None
         while True:
             self.command_stack, self.scripts, self.explicit_transaction = progress.rest, set(scripts), explicit
@@ -46,14 +51,14 @@ class Pipeline(RedisPipeline):
     def _attempt(self, progress: Progress, *, watching: bool) -> RedisError | None:
         """Send what is left; the failure after which it may be sent again."""
         self._received = []
-        whole = self.transaction or self.explicit_transaction
         try:
             return progress.complete(super().execute(raise_on_error=False))
         except Unanswered as error:
-            progress.broken([] if whole else self._received, error)
+            progress.broken(self._received, error)
             failure: RedisError = error
         except (*REFUSALS, *BROKEN) as error:
-            if isinstance(error, PERMANENT) or not self.connection_pool.locator.writable:
+            writable = self.connection_pool.locator.writable
+            if isinstance(error, PERMANENT) or (isinstance(error, REFUSALS) and not refused(error, writable=writable)):
                 raise
             failure = error
         if watching:
@@ -92,7 +97,7 @@ class Pipeline(RedisPipeline):
 
     @staticmethod
     def _look_for_refusals(connection: Any, replies: list[Any]) -> None:
-        refusal = next(filter(refused, replies), None)
+        refusal = next((reply for reply in replies if isinstance(reply, REFUSALS)), None)
         if refusal is not None:
             connection.moved(refusal)
 
