@@ -8,7 +8,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from safe_redis.client.attempts import BROKEN, PERMANENT, Progress, answered, may_repeat, refused
 from safe_redis.client.connection import LocatedConnection, LocatedPool
 from safe_redis.client.patience import Patience
-from safe_redis.client.replies import REFUSALS, Unanswered
+from safe_redis.client.replies import REFUSALS, Unanswered, interpret
 
 
 class Pipeline(RedisPipeline):
@@ -74,6 +74,7 @@ class Pipeline(RedisPipeline):
             connection.moved(refusal)
             self.watching = False  # with the connection
             raise
+        replies = [interpret(reply) if isinstance(reply, RedisError) else reply for reply in replies]
         self._look_for_refusals(connection, replies)
         return replies
 
@@ -88,6 +89,11 @@ class Pipeline(RedisPipeline):
             raise Unanswered(f"sent in part to {connection.endpoint}: {error}") from error
         self._look_for_refusals(connection, replies)
         return replies
+
+    def _send_command_parse_response(self, conn: Any, command_name: Any, *args: Any, **options: Any) -> Any:
+        if not conn.is_connected:
+            self._connect_again(conn)
+        return super()._send_command_parse_response(conn, command_name, *args, **options)
 
     def _connect_again(self, connection: Any) -> None:
         """A lost connection has lost its WATCH, too."""

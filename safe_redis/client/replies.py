@@ -4,6 +4,7 @@ A refusal proves that the command was not executed. redis-py raises READONLY and
 the types here stand for the others. Sources: processCommand() of redis and valkey; valkey's `CLIENT CAPA redirect`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,11 @@ class Unanswered(RedisError):
 REFUSALS = (ReadOnlyError, Redirected, Loading, Unblocked, MasterDownError)
 # what EXEC says, after "because of: ", of a transaction that was refused as a whole
 ABORTS = {"READONLY": ReadOnlyError, "LOADING": Loading, "MASTERDOWN": MasterDownError}
+# what Redis 6.2 says of a script whose first write was refused: it could write nothing at all
+SCRIPT = re.compile(
+    r"Error running script \(call to f_[0-9a-f]{40}\): @user_script:\d+: @user_script: ?\d+: "
+    r"-(READONLY You can't write against a read only replica\.)"
+)
 
 
 def interpret(error: RedisError) -> RedisError:
@@ -61,6 +67,8 @@ def interpret(error: RedisError) -> RedisError:
         return ABORTS[code](rest) if code in ABORTS else error
     if text.startswith("REDIRECT "):
         return Redirected(text, _endpoint(text.removeprefix("REDIRECT ")))
+    if script := SCRIPT.fullmatch(text):
+        return ReadOnlyError(script[1])
     return Unblocked(text) if text.startswith("UNBLOCKED ") else error
 
 

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from safe_redis.client.aio.connection import LocatedConnection, LocatedPool
 from safe_redis.client.attempts import BROKEN, PERMANENT, Progress, answered, may_repeat, refused
 from safe_redis.client.patience import Patience
-from safe_redis.client.replies import REFUSALS, Unanswered
+from safe_redis.client.replies import REFUSALS, Unanswered, interpret
 
 
 class Pipeline(RedisPipeline):
@@ -77,6 +77,7 @@ class Pipeline(RedisPipeline):
             raise
         except BROKEN as error:  # a transport may fail after it has sent everything
             await self._unanswered(connection, error)
+        replies = [interpret(reply) if isinstance(reply, RedisError) else reply for reply in replies]
         await self._look_for_refusals(connection, replies)
         return replies
 
