@@ -10,9 +10,8 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.utils import SENTINEL, str_if_bytes
 
 from safe_redis.client import commands
-from safe_redis.client.attempts import BLOCK, BROKEN, answered, may_repeat, reply_timeout
+from safe_redis.client.attempts import BLOCK, BROKEN, PERMANENT, answered, may_repeat, reply_timeout
 from safe_redis.client.connection import LocatedConnection, LocatedPool
-from safe_redis.client.errors import NoMaster
 from safe_redis.client.patience import Patience
 from safe_redis.client.pipeline import Pipeline
 from safe_redis.client.replies import REFUSALS, Unanswered, Unblocked
@@ -123,7 +122,7 @@ class PubSub(RedisPubSub):
             try:
                 super().execute_command(*args)
             except BROKEN as error:
-                if self.connection is not None or isinstance(error, NoMaster):
+                if self.connection is not None or isinstance(error, PERMANENT):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
                 patience.wait(error)
@@ -136,7 +135,7 @@ class PubSub(RedisPubSub):
             try:
                 return super()._execute(conn, command, *args, **kwargs)
             except BROKEN as error:  # redis-py has tried to reconnect once
-                if isinstance(error, NoMaster):
+                if isinstance(error, PERMANENT):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
                 patience.wait(error)

@@ -1,6 +1,6 @@
 """A connection is used only after its handshake has proven that it leads to a master, however the handshake ends."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -71,3 +71,23 @@ async def test_a_connection_whose_handshake_failed_is_not_used_with_asyncio(pair
         with pytest.raises(redis.RedisError):
             await client.get("key")
     assert pair.executed("b", "get") == 0
+
+
+@pytest.fixture
+def locked(pair: Group) -> Iterator[Group]:
+    """A pair whose master asks for a password."""
+    pair["a"].client().config_set("requirepass", "secret")
+    yield pair
+    pair["a"].client(password="secret").config_set("requirepass", "")
+
+
+def test_a_subscriber_with_a_wrong_password_is_told_so_at_once(locked: Group) -> None:
+    client = locked.connect(password="wrong", patience=60)
+    with pytest.raises(redis.AuthenticationError):
+        client.pubsub().subscribe("channel")
+
+
+async def test_a_subscriber_with_a_wrong_password_is_told_so_at_once_with_asyncio(locked: Group) -> None:
+    async with connected(locked, password="wrong", patience=60) as client:
+        with pytest.raises(redis.AuthenticationError):
+            await client.pubsub().subscribe("channel")
