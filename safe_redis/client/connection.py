@@ -48,6 +48,15 @@ class LocatedConnection(Connection):
             return super()._connect()
         except OSError:
             self.locator.doubt(self.endpoint)
+            self.locator.has_stopped(self.endpoint)
+            raise
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """As redis-py's, which looks so whether an idle connection is still good."""
+        try:
+            return super().can_read(timeout)
+        except ConnectionError:
+            self.locator.has_stopped(self.endpoint)
             raise
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
@@ -71,12 +80,16 @@ class LocatedConnection(Connection):
     def _introduce(self) -> Role:
         """In one round trip: Valkey's redirection, which others answer with an error, and the role."""
         self.send_packed_command([CAPA + ROLE], check_health=False)
+        refusal: str | None = None
         try:
             self.read_response(timeout=self.socket_connect_timeout)
         except ResponseError as error:
-            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+            refusal = str(error)
+        role_there = role(self.read_response(timeout=self.socket_connect_timeout))
+        if refusal is not None:  # of CAPA alone: a server that is busy refuses both
+            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, refusal)
             self.locator.has_no_redirects(self.endpoint)
-        return role(self.read_response(timeout=self.socket_connect_timeout))
+        return role_there
 
     def _ask_role(self) -> Role:
         self.send_packed_command([ROLE], check_health=False)

@@ -55,7 +55,18 @@ class LocatedConnection(Connection):
             await super()._connect()
         except OSError:
             self.locator.doubt(self.endpoint)
+            self.locator.has_stopped(self.endpoint)
             raise
+
+    async def can_read(self) -> bool:
+        """As redis-py's, which looks so whether an idle connection is still good: nothing is to be read from it."""
+        bad = True
+        try:
+            bad = await super().can_read()
+        finally:
+            if bad:
+                self.locator.has_stopped(self.endpoint)
+        return bad
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
@@ -80,12 +91,16 @@ class LocatedConnection(Connection):
         """In one round trip: Valkey's redirection, which others answer with an error, and the role."""
         async with self._limited("CLIENT CAPA"):
             await self.send_packed_command([CAPA + ROLE], check_health=False)
+            refusal: str | None = None
             try:
                 await self.read_response()
             except ResponseError as error:
-                log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
-                self.locator.has_no_redirects(self.endpoint)
-            return role(await self.read_response())
+                refusal = str(error)
+            role_there = role(await self.read_response())
+        if refusal is not None:  # of CAPA alone: a server that is busy refuses both
+            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, refusal)
+            self.locator.has_no_redirects(self.endpoint)
+        return role_there
 
     async def _ask_role(self) -> Role:
         async with self._limited("ROLE"):
