@@ -15,7 +15,7 @@ from redis.exceptions import (
 from redis.utils import SENTINEL
 
 from safe_redis.client.locate import POLL, POLLS, Locator
-from safe_redis.client.replies import NotMaster, Redirected, Role, interpret, role
+from safe_redis.client.replies import Loading, NotMaster, Redirected, Role, interpret, role
 from safe_redis.errors import Unresolved
 from safe_redis.srv import Endpoint
 
@@ -102,17 +102,19 @@ class LocatedConnection(Connection):
         try:
             with self.locator.turn(threading.Event()) as first:
                 if first and self.locator.writable:
-                    self._ask_successor()
+                    self._ask_successor(refusal)
         finally:
             self.leave()
 
-    def _ask_successor(self) -> None:
+    def _ask_successor(self, refusal: Exception) -> None:
+        # one that is loading may be a former master that has crashed
+        rolled_back = None if isinstance(refusal, Loading) else self.endpoint
         try:
             for _ in range(POLLS):
                 if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
                     return
                 role = self._ask_role()
-                self.locator.learn(role.master)
+                self.locator.learn(rolled_back if role.is_master else role.master)
                 if role.is_master or role.master is not None:
                     return
                 time.sleep(POLL)
