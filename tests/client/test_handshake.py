@@ -1,13 +1,16 @@
 """A connection is used only after its handshake has proven that it leads to a master, however the handshake ends."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 import redis
+from redis.cache import CacheConfig
 from redis.exceptions import InvalidResponse
 
-from tests.client.conftest import Group
+from safe_redis import client as safe
+from safe_redis.client import aio
+from tests.client.conftest import SERVICE, Group
 from tests.client.test_aio import connected
 
 GARBAGE: Mapping[str, str] = {"rename-command": 'ROLE ""\nrename-command DBSIZE ROLE'}
@@ -91,3 +94,9 @@ async def test_a_subscriber_with_a_wrong_password_is_told_so_at_once_with_asynci
     async with connected(locked, password="wrong", patience=60) as client:
         with pytest.raises(redis.AuthenticationError):
             await client.pubsub().subscribe("channel")
+
+
+@pytest.mark.parametrize("connect", [safe.connect, safe.connect_to_slaves, aio.connect, aio.connect_to_slaves])
+def test_client_side_caching_is_declined(connect: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="no client-side caching here: cache_config"):
+        connect(SERVICE, nameservers=["127.0.0.1"], protocol=3, cache_config=CacheConfig())
