@@ -47,6 +47,20 @@ class Redis(redis.Redis):
         """As redis-py's; it reconnects and subscribes again when its connection breaks."""
         return PubSub(self.connection_pool, event_dispatcher=self._event_dispatcher, **kwargs)
 
+    def client(self) -> Self:
+        """As redis-py's: a client with one connection, for a single thread. It connects at once, or raises NoMaster."""
+        patience: Patience | None = None
+        while True:
+            try:
+                made: Self = super().client()
+            except BROKEN as error:
+                if isinstance(error, PERMANENT):
+                    raise
+                patience = Patience.of(self.connection_pool) if patience is None else patience
+                patience.wait(error)
+            else:
+                return made
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's. The class says what is raised."""
         block = commands.blocks(args)

@@ -48,6 +48,18 @@ class Redis(AsyncRedis):
         """As redis-py's; it reconnects and subscribes again when its connection breaks."""
         return PubSub(self.connection_pool, event_dispatcher=self._event_dispatcher, **kwargs)
 
+    async def initialize(self) -> Self:
+        """As redis-py's, which connects here if the client has one connection only. Raises NoMaster if it can't."""
+        patience: Patience | None = None
+        while True:
+            try:
+                return await super().initialize()
+            except BROKEN as error:
+                if isinstance(error, PERMANENT):
+                    raise
+                patience = Patience.of(self.connection_pool) if patience is None else patience
+                await asyncio.sleep(patience.pause(error))
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's. The class says what is raised."""
         block = commands.blocks(args)
