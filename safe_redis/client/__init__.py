@@ -36,7 +36,8 @@ def connect(
 
     It connects when the first command is sent. What a server has not executed is sent again for `patience` seconds.
     `nameservers` are IP addresses (those of /etc/resolv.conf unless given); SettingsError where one isn't.
-    `options` are redis.Redis's: `db`, `password`, `decode_responses`, `ssl`, `max_connections` and so on.
+    `options` are redis.Redis's: `db`, `password`, `decode_responses`, `ssl`, `max_connections` and so on; TypeError for
+    those of client-side caching.
     """
     resolver = Resolver(nameservers, nameservers_port, timeout=LOOK_UP_TIMEOUT)
     return _client(LocatedPool(Locator(resolver, service), patience, **pool_options(options)))
@@ -66,7 +67,12 @@ def _client(pool: LocatedPool) -> Redis:
 
 
 def pool_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The pool's options: a short handshake, and none of redis-py's own retries, which send writes twice."""
+    """The pool's options: a short handshake, and none of redis-py's own retries, which send writes twice.
+
+    TypeError for client-side caching, whose connections can't be asked where they lead to.
+    """
+    if caching := {"cache", "cache_config"} & options.keys():
+        raise TypeError(f"no client-side caching here: {', '.join(sorted(caching))}")
     defaults = {"protocol": 2, "driver_info": None, "socket_connect_timeout": 1.0, "socket_timeout": 5.0}
     fixed = {
         "retry": Retry(NoBackoff(), 0),

@@ -8,6 +8,7 @@ from redis.exceptions import (
     AuthorizationError,
     ConnectionError,  # noqa: A004 - redis-py's name
     MaxConnectionsError,
+    ReadOnlyError,
     RedisError,
     TimeoutError,  # noqa: A004 - redis-py's name
 )
@@ -46,21 +47,28 @@ def may_repeat(failure: RedisError, command: Sequence[Any], *, writable: bool, i
     if isinstance(failure, Unblocked):
         return commands.blocks(command) is not None
     if isinstance(failure, REFUSALS):
-        return writable
+        return refused(failure, writable=writable)
     return isinstance(failure, BROKEN) and not isinstance(failure, PERMANENT)
 
 
-def refused(reply: object) -> bool:
-    """Whether a pipeline's reply says that the command was not executed."""
-    return isinstance(reply, REFUSALS)
+def refused(reply: object, *, writable: bool) -> bool:
+    """Whether a reply says that the command was not executed, and another instance may: no slave executes a write."""
+    return isinstance(reply, REFUSALS) and (writable or not isinstance(reply, ReadOnlyError))
 
 
 class Progress:
-    """How far a pipeline has come over its attempts. `replies` are final."""
+    """How far a pipeline has come over its attempts. `replies` are final.
 
-    def __init__(self, stack: Sequence[tuple[Sequence[Any], Any]], *, idempotent: bool) -> None:
+    `writable` is whether it goes to a master; a transaction is `whole`: all of it is sent again, or nothing.
+    """
+
+    def __init__(
+        self, stack: Sequence[tuple[Sequence[Any], Any]], *, idempotent: bool, writable: bool, whole: bool
+    ) -> None:
         self._stack = stack
         self._idempotent = idempotent
+        self._writable = writable
+        self._whole = whole
         self.replies: list[Any] = []
 
     @property
@@ -73,18 +81,19 @@ class Progress:
 
         From the first refused command on, everything is sent again, unless a later one was executed.
         """
-        first = next((place for place, reply in enumerate(replies) if refused(reply)), None)
-        if first is None or not self._nothing_executed(self.rest[first:], replies[first:]):
+        place = self._first_refused(replies)
+        first = 0 if self._whole else place
+        if place == len(replies) or not self._nothing_executed(self.rest[first:], replies[first:]):
             self.replies += replies
             return None
         self.replies += replies[:first]
-        failure: RedisError = replies[first]
+        failure: RedisError = replies[place]
         return failure
 
     def broken(self, replies: list[Any], failure: RedisError) -> None:
         """Take in the replies that came before the connection broke. OutcomeUnknown unless the rest may be sent."""
-        rest = self.rest
-        first = next((place for place, reply in enumerate(replies) if refused(reply)), len(replies))
+        replies = [] if self._whole else replies
+        rest, first = self.rest, self._first_refused(replies)
         open_ones = [command for command, _ in rest[len(replies) :]]
         if not (self._all_repeatable(open_ones) and self._nothing_executed(rest[first:], replies[first:])):
             known = [*self.replies, *replies]
@@ -93,10 +102,16 @@ class Progress:
             ) from failure
         self.replies += replies[:first]
 
+    def _refused(self, reply: object) -> bool:
+        return refused(reply, writable=self._writable)
+
+    def _first_refused(self, replies: list[Any]) -> int:
+        return next((place for place, reply in enumerate(replies) if self._refused(reply)), len(replies))
+
     def _nothing_executed(self, sent: list[tuple[Sequence[Any], Any]], replies: list[Any]) -> bool:
         answers = zip(sent, replies, strict=False)
         return all(
-            refused(reply) or repeatable(command, idempotent=self._idempotent) for (command, _), reply in answers
+            self._refused(reply) or repeatable(command, idempotent=self._idempotent) for (command, _), reply in answers
         )
 
     def _all_repeatable(self, sent: Iterable[Sequence[Any]]) -> bool:

@@ -10,9 +10,8 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.utils import SENTINEL, str_if_bytes
 
 from safe_redis.client import commands
-from safe_redis.client.attempts import BLOCK, BROKEN, answered, may_repeat, reply_timeout
+from safe_redis.client.attempts import BLOCK, BROKEN, PERMANENT, answered, may_repeat, reply_timeout
 from safe_redis.client.connection import LocatedConnection, LocatedPool
-from safe_redis.client.errors import NoMaster
 from safe_redis.client.patience import Patience
 from safe_redis.client.pipeline import Pipeline
 from safe_redis.client.replies import REFUSALS, Unanswered, Unblocked
@@ -47,6 +46,20 @@ class Redis(redis.Redis):
     def pubsub(self, **kwargs: Any) -> "PubSub":
         """As redis-py's; it reconnects and subscribes again when its connection breaks."""
         return PubSub(self.connection_pool, event_dispatcher=self._event_dispatcher, **kwargs)
+
+    def client(self) -> Self:
+        """As redis-py's: a client with one connection, for a single thread. It connects at once, or raises NoMaster."""
+        patience: Patience | None = None
+        while True:
+            try:
+                made: Self = super().client()
+            except BROKEN as error:
+                if isinstance(error, PERMANENT):
+                    raise
+                patience = Patience.of(self.connection_pool) if patience is None else patience
+                patience.wait(error)
+            else:
+                return made
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's. The class says what is raised."""
@@ -123,7 +136,7 @@ class PubSub(RedisPubSub):
             try:
                 super().execute_command(*args)
             except BROKEN as error:
-                if self.connection is not None or isinstance(error, NoMaster):
+                if self.connection is not None or isinstance(error, PERMANENT):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
                 patience.wait(error)
@@ -136,7 +149,7 @@ class PubSub(RedisPubSub):
             try:
                 return super()._execute(conn, command, *args, **kwargs)
             except BROKEN as error:  # redis-py has tried to reconnect once
-                if isinstance(error, NoMaster):
+                if isinstance(error, PERMANENT):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
                 patience.wait(error)

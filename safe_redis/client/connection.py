@@ -15,7 +15,7 @@ from redis.exceptions import (
 from redis.utils import SENTINEL
 
 from safe_redis.client.locate import POLL, POLLS, Locator
-from safe_redis.client.replies import NotMaster, Redirected, Role, interpret, role
+from safe_redis.client.replies import Loading, NotMaster, Redirected, Role, interpret, role
 from safe_redis.errors import Unresolved
 from safe_redis.srv import Endpoint
 
@@ -48,18 +48,30 @@ class LocatedConnection(Connection):
             return super()._connect()
         except OSError:
             self.locator.doubt(self.endpoint)
+            self.locator.has_stopped(self.endpoint)
+            raise
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """As redis-py's, which looks so whether an idle connection is still good."""
+        try:
+            return super().can_read(timeout)
+        except ConnectionError:
+            self.locator.has_stopped(self.endpoint)
             raise
 
     def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
         try:
             super().on_connect_check_health(check_health)
-            role = self._introduce() if self.locator.redirects(self.endpoint) else self._ask_role()
-        except RedisError:
+            self._judge(self._introduce() if self.locator.redirects(self.endpoint) else self._ask_role())
+        except BaseException:
+            # redis-py keeps a connection open whose handshake ends with another error than its own, and would use it
+            self.disconnect()
             self.locator.doubt(self.endpoint)
             raise
+
+    def _judge(self, role: Role) -> None:
         if not self.locator.accepts(role):
-            self.locator.doubt(self.endpoint)
             self.locator.learn(role.master)
             self.locator.leave(self.endpoint)
             raise NotMaster(f"{self.endpoint} is {role}")
@@ -68,12 +80,16 @@ class LocatedConnection(Connection):
     def _introduce(self) -> Role:
         """In one round trip: Valkey's redirection, which others answer with an error, and the role."""
         self.send_packed_command([CAPA + ROLE], check_health=False)
+        refusal: str | None = None
         try:
             self.read_response(timeout=self.socket_connect_timeout)
         except ResponseError as error:
-            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
+            refusal = str(error)
+        role_there = role(self.read_response(timeout=self.socket_connect_timeout))
+        if refusal is not None:  # of CAPA alone: a server that is busy refuses both
+            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, refusal)
             self.locator.has_no_redirects(self.endpoint)
-        return role(self.read_response(timeout=self.socket_connect_timeout))
+        return role_there
 
     def _ask_role(self) -> Role:
         self.send_packed_command([ROLE], check_health=False)
@@ -83,18 +99,22 @@ class LocatedConnection(Connection):
         """Leave the instance that has refused a command; the first to be refused asks it where its master is."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
-        with self.locator.turn(threading.Event()) as first:
-            if first:
-                self._ask_successor()
-        self.leave()
+        try:
+            with self.locator.turn(threading.Event()) as first:
+                if first and self.locator.writable:
+                    self._ask_successor(refusal)
+        finally:
+            self.leave()
 
-    def _ask_successor(self) -> None:
+    def _ask_successor(self, refusal: Exception) -> None:
+        # one that is loading may be a former master that has crashed
+        rolled_back = None if isinstance(refusal, Loading) else self.endpoint
         try:
             for _ in range(POLLS):
                 if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
                     return
                 role = self._ask_role()
-                self.locator.learn(role.master)
+                self.locator.learn(rolled_back if role.is_master else role.master)
                 if role.is_master or role.master is not None:
                     return
                 time.sleep(POLL)

@@ -15,6 +15,12 @@ HINT_LIFE = 1.0
 """Seconds that a demoted master's word counts more than DNS, which learns of the switch some milliseconds later."""
 
 
+PLAIN_LIFE = 10.0
+"""Seconds that an instance counts as one without CLIENT CAPA: then it may have been upgraded."""
+
+KNOWN = 1000
+"""How many addresses are remembered, as each restart may bring a new one. To forget them costs a round trip or two."""
+
 POLLS, POLL = 80, 0.00025
 """How often, and how many seconds apart, a fenced master is asked for its successor: it is handed over in a moment."""
 
@@ -38,8 +44,8 @@ class Locator:
         self.service = service
         self.forget: Callable[[Endpoint], None] = lambda _: None
         self._left: set[Endpoint] = set()
-        # those that have refused CLIENT CAPA
-        self._plain: set[Endpoint] = set()
+        # those that have refused CLIENT CAPA, and when it is to be sent to them again
+        self._plain: dict[Endpoint, float] = {}
         self._resolver = resolver
         self._hint: tuple[Endpoint, float] | None = None
         self._last: Endpoint | None = None
@@ -89,11 +95,17 @@ class Locator:
 
     def redirects(self, endpoint: Endpoint) -> bool:
         """Whether it is to be asked to redirect writes: it may be a Valkey, and writes are sent."""
-        return self.writable and endpoint not in self._plain
+        return self.writable and time.monotonic() >= self._plain.get(endpoint, 0.0)
 
     def has_no_redirects(self, endpoint: Endpoint) -> None:
         """It does not know CLIENT CAPA, as Redis does not."""
-        self._plain.add(endpoint)
+        if len(self._plain) >= KNOWN:
+            self._plain.clear()
+        self._plain[endpoint] = time.monotonic() + PLAIN_LIFE
+
+    def has_stopped(self, endpoint: Endpoint) -> None:
+        """It has closed an idle connection, or accepts none: what listens there next may be another program."""
+        self._plain.pop(endpoint, None)
 
     def accepts(self, role: Role) -> bool:
         """Whether an instance of this role is what is looked for."""
@@ -117,6 +129,8 @@ class Locator:
 
     def leave(self, endpoint: Endpoint) -> None:
         """It has refused a command, or not answered one: connections to it are dropped until it is confirmed again."""
+        if len(self._left) >= KNOWN:
+            self._left.clear()
         self._left.add(endpoint)
         self.forget(endpoint)
 

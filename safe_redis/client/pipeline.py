@@ -8,7 +8,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from safe_redis.client.attempts import BROKEN, PERMANENT, Progress, answered, may_repeat, refused
 from safe_redis.client.connection import LocatedConnection, LocatedPool
 from safe_redis.client.patience import Patience
-from safe_redis.client.replies import REFUSALS, Unanswered
+from safe_redis.client.replies import REFUSALS, Unanswered, interpret
 
 
 class Pipeline(RedisPipeline):
@@ -30,7 +30,12 @@ class Pipeline(RedisPipeline):
         stack, scripts, explicit, watching = self.command_stack, self.scripts, self.explicit_transaction, self.watching
         if not stack and not watching:
             return []
-        progress = Progress(stack, idempotent=self.idempotent_commands)
+        progress = Progress(
+            stack,
+            idempotent=self.idempotent_commands,
+            writable=self.connection_pool.locator.writable,
+            whole=self.transaction or explicit,
+        )
         patience: Patience | None = None
         while True:
             self.command_stack, self.scripts, self.explicit_transaction = progress.rest, set(scripts), explicit
@@ -46,14 +51,14 @@ class Pipeline(RedisPipeline):
     def _attempt(self, progress: Progress, *, watching: bool) -> RedisError | None:
         """Send what is left; the failure after which it may be sent again."""
         self._received = []
-        whole = self.transaction or self.explicit_transaction
         try:
             return progress.complete(super().execute(raise_on_error=False))
         except Unanswered as error:
-            progress.broken([] if whole else self._received, error)
+            progress.broken(self._received, error)
             failure: RedisError = error
         except (*REFUSALS, *BROKEN) as error:
-            if isinstance(error, PERMANENT) or not self.connection_pool.locator.writable:
+            writable = self.connection_pool.locator.writable
+            if isinstance(error, PERMANENT) or (isinstance(error, REFUSALS) and not refused(error, writable=writable)):
                 raise
             failure = error
         if watching:
@@ -69,6 +74,7 @@ class Pipeline(RedisPipeline):
             connection.moved(refusal)
             self.watching = False  # with the connection
             raise
+        replies = [interpret(reply) if isinstance(reply, RedisError) else reply for reply in replies]
         self._look_for_refusals(connection, replies)
         return replies
 
@@ -84,6 +90,11 @@ class Pipeline(RedisPipeline):
         self._look_for_refusals(connection, replies)
         return replies
 
+    def _send_command_parse_response(self, conn: Any, command_name: Any, *args: Any, **options: Any) -> Any:
+        if not conn.is_connected:
+            self._connect_again(conn)
+        return super()._send_command_parse_response(conn, command_name, *args, **options)
+
     def _connect_again(self, connection: Any) -> None:
         """A lost connection has lost its WATCH, too."""
         if self.watching:
@@ -92,7 +103,7 @@ class Pipeline(RedisPipeline):
 
     @staticmethod
     def _look_for_refusals(connection: Any, replies: list[Any]) -> None:
-        refusal = next(filter(refused, replies), None)
+        refusal = next((reply for reply in replies if isinstance(reply, REFUSALS)), None)
         if refusal is not None:
             connection.moved(refusal)
 

@@ -4,6 +4,7 @@ A refusal proves that the command was not executed. redis-py raises READONLY and
 the types here stand for the others. Sources: processCommand() of redis and valkey; valkey's `CLIENT CAPA redirect`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,  # noqa: A004 - redis-py's name
     ExecAbortError,
+    InvalidResponse,
     MasterDownError,
     ReadOnlyError,
     RedisError,
@@ -48,6 +50,11 @@ class Unanswered(RedisError):
 REFUSALS = (ReadOnlyError, Redirected, Loading, Unblocked, MasterDownError)
 # what EXEC says, after "because of: ", of a transaction that was refused as a whole
 ABORTS = {"READONLY": ReadOnlyError, "LOADING": Loading, "MASTERDOWN": MasterDownError}
+# what Redis 6.2 says of a script whose first write was refused: it could write nothing at all
+SCRIPT = re.compile(
+    r"Error running script \(call to f_[0-9a-f]{40}\): @user_script:\d+: @user_script: ?\d+: "
+    r"-(READONLY You can't write against a read only replica\.)"
+)
 
 
 def interpret(error: RedisError) -> RedisError:
@@ -60,6 +67,8 @@ def interpret(error: RedisError) -> RedisError:
         return ABORTS[code](rest) if code in ABORTS else error
     if text.startswith("REDIRECT "):
         return Redirected(text, _endpoint(text.removeprefix("REDIRECT ")))
+    if script := SCRIPT.fullmatch(text):
+        return ReadOnlyError(script[1])
     return Unblocked(text) if text.startswith("UNBLOCKED ") else error
 
 
@@ -81,13 +90,16 @@ class Role:
 
 
 def role(reply: Sequence[Any]) -> Role:
-    """The reply to ROLE, decoded or not."""
-    name, *rest = (word.decode() if isinstance(word, bytes) else word for word in reply)
-    if name == "master":
-        return Role(is_master=True)
-    if name != "slave":
-        return Role(is_master=False)
-    host, port, state, _ = rest
-    # a fenced instance follows port 0, where nobody can listen
-    master = Endpoint(str(host), int(port)) if int(port) else None
+    """The reply to ROLE, decoded or not. InvalidResponse where it is none."""
+    try:
+        name, *rest = (word.decode() if isinstance(word, bytes) else word for word in reply)
+        if name == "master":
+            return Role(is_master=True)
+        if name != "slave":
+            return Role(is_master=False)
+        host, port, state, _ = rest
+        # a fenced instance follows port 0, where nobody can listen
+        master = Endpoint(str(host), int(port)) if int(port) else None
+    except (TypeError, ValueError) as error:
+        raise InvalidResponse(f"not a reply to ROLE: {reply!r}") from error
     return Role(is_master=False, connected=state == "connected", master=master)

@@ -13,8 +13,7 @@ from redis.utils import str_if_bytes
 from safe_redis.client import commands
 from safe_redis.client.aio.connection import DEFAULT, LocatedConnection, LocatedPool
 from safe_redis.client.aio.pipeline import Pipeline
-from safe_redis.client.attempts import BLOCK, BROKEN, answered, may_repeat, reply_timeout
-from safe_redis.client.errors import NoMaster
+from safe_redis.client.attempts import BLOCK, BROKEN, PERMANENT, answered, may_repeat, reply_timeout
 from safe_redis.client.patience import Patience
 from safe_redis.client.replies import REFUSALS, Unanswered, Unblocked
 
@@ -48,6 +47,18 @@ class Redis(AsyncRedis):
     def pubsub(self, **kwargs: Any) -> "PubSub":
         """As redis-py's; it reconnects and subscribes again when its connection breaks."""
         return PubSub(self.connection_pool, event_dispatcher=self._event_dispatcher, **kwargs)
+
+    async def initialize(self) -> Self:
+        """As redis-py's, which connects here if the client has one connection only. Raises NoMaster if it can't."""
+        patience: Patience | None = None
+        while True:
+            try:
+                return await super().initialize()
+            except BROKEN as error:
+                if isinstance(error, PERMANENT):
+                    raise
+                patience = Patience.of(self.connection_pool) if patience is None else patience
+                await asyncio.sleep(patience.pause(error))
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's. The class says what is raised."""
@@ -136,7 +147,7 @@ class PubSub(RedisPubSub):
             try:
                 await super().connect()
             except BROKEN as error:
-                if isinstance(error, NoMaster):
+                if isinstance(error, PERMANENT):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
                 await asyncio.sleep(patience.pause(error))
@@ -155,7 +166,7 @@ class PubSub(RedisPubSub):
             try:
                 return await super()._execute(conn, command, *args, **kwargs)
             except BROKEN as error:  # redis-py has tried to reconnect once
-                if isinstance(error, NoMaster):
+                if isinstance(error, PERMANENT):
                     raise
                 patience = Patience.of(self.connection_pool) if patience is None else patience
                 await asyncio.sleep(patience.pause(error))

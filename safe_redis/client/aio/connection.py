@@ -19,7 +19,7 @@ from redis.exceptions import (
 
 from safe_redis.client.connection import CAPA, ROLE
 from safe_redis.client.locate import POLL, POLLS, Locator
-from safe_redis.client.replies import NotMaster, Redirected, Role, interpret, role
+from safe_redis.client.replies import Loading, NotMaster, Redirected, Role, interpret, role
 from safe_redis.errors import Unresolved
 from safe_redis.srv import Endpoint
 
@@ -40,8 +40,10 @@ class LocatedConnection(Connection):
 
     async def _connect(self) -> None:
         if asked := self.locator.asked:
+            # not wait_for(), by which Python 3.11 forgets that the task was cancelled
             with suppress(builtins.TimeoutError):
-                await asyncio.wait_for(asked.wait(), POLLS * POLL)
+                async with asyncio.timeout(POLLS * POLL):
+                    await asked.wait()
         try:
             hint = self.locator.hint
             # a thread only where DNS is asked
@@ -53,19 +55,33 @@ class LocatedConnection(Connection):
             await super()._connect()
         except OSError:
             self.locator.doubt(self.endpoint)
+            self.locator.has_stopped(self.endpoint)
             raise
+
+    async def can_read(self) -> bool:
+        """As redis-py's, which looks so whether an idle connection is still good: nothing is to be read from it."""
+        bad = True
+        try:
+            bad = await super().can_read()
+        finally:
+            if bad:
+                self.locator.has_stopped(self.endpoint)
+        return bad
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
         """redis-py's handshake, then the role. NotMaster where it isn't the one that is wanted."""
         try:
             await super().on_connect_check_health(check_health)
             redirects = self.locator.redirects(self.endpoint)
-            role = await (self._introduce() if redirects else self._ask_role())
-        except RedisError:
+            self._judge(await (self._introduce() if redirects else self._ask_role()))
+        except BaseException:
+            # redis-py keeps a connection open whose handshake ends with another error than its own, and would use it
+            await self.disconnect(nowait=True)
             self.locator.doubt(self.endpoint)
             raise
+
+    def _judge(self, role: Role) -> None:
         if not self.locator.accepts(role):
-            self.locator.doubt(self.endpoint)
             self.locator.learn(role.master)
             self.locator.leave(self.endpoint)
             raise NotMaster(f"{self.endpoint} is {role}")
@@ -75,12 +91,16 @@ class LocatedConnection(Connection):
         """In one round trip: Valkey's redirection, which others answer with an error, and the role."""
         async with self._limited("CLIENT CAPA"):
             await self.send_packed_command([CAPA + ROLE], check_health=False)
+            refusal: str | None = None
             try:
                 await self.read_response()
             except ResponseError as error:
-                log.debug("%s has no CLIENT CAPA: %s", self.endpoint, error)
-                self.locator.has_no_redirects(self.endpoint)
-            return role(await self.read_response())
+                refusal = str(error)
+            role_there = role(await self.read_response())
+        if refusal is not None:  # of CAPA alone: a server that is busy refuses both
+            log.debug("%s has no CLIENT CAPA: %s", self.endpoint, refusal)
+            self.locator.has_no_redirects(self.endpoint)
+        return role_there
 
     async def _ask_role(self) -> Role:
         async with self._limited("ROLE"):
@@ -99,18 +119,22 @@ class LocatedConnection(Connection):
         """Leave the instance that has refused a command; the first to be refused asks it where its master is."""
         if isinstance(refusal, Redirected):
             self.locator.learn(refusal.endpoint)
-        with self.locator.turn(asyncio.Event()) as first:
-            if first:
-                await self._ask_successor()
-        await self.leave()
+        try:
+            with self.locator.turn(asyncio.Event()) as first:
+                if first and self.locator.writable:
+                    await self._ask_successor(refusal)
+        finally:
+            await self.leave()
 
-    async def _ask_successor(self) -> None:
+    async def _ask_successor(self, refusal: Exception) -> None:
+        # one that is loading may be a former master that has crashed
+        rolled_back = None if isinstance(refusal, Loading) else self.endpoint
         try:
             for _ in range(POLLS):
                 if self.locator.hint not in {None, self.endpoint}:  # learnt here, or by another connection
                     return
                 role = await self._ask_role()
-                self.locator.learn(role.master)
+                self.locator.learn(rolled_back if role.is_master else role.master)
                 if role.is_master or role.master is not None:
                     return
                 await asyncio.sleep(POLL)

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from safe_redis.client.aio.connection import LocatedConnection, LocatedPool
 from safe_redis.client.attempts import BROKEN, PERMANENT, Progress, answered, may_repeat, refused
 from safe_redis.client.patience import Patience
-from safe_redis.client.replies import REFUSALS, Unanswered
+from safe_redis.client.replies import REFUSALS, Unanswered, interpret
 
 
 class Pipeline(RedisPipeline):
@@ -30,7 +30,12 @@ class Pipeline(RedisPipeline):
         stack, scripts, explicit, watching = self.command_stack, self.scripts, self.explicit_transaction, self.watching
         if not stack and not watching:
             return []
-        progress = Progress(stack, idempotent=self.idempotent_commands)
+        progress = Progress(
+            stack,
+            idempotent=self.idempotent_commands,
+            writable=self.connection_pool.locator.writable,
+            whole=self.is_transaction or explicit,
+        )
         patience: Patience | None = None
         while True:
             self.command_stack = progress.rest  # type: ignore[assignment] # the commands as redis-py has made them
@@ -47,14 +52,14 @@ class Pipeline(RedisPipeline):
     async def _attempt(self, progress: Progress, *, watching: bool) -> RedisError | None:
         """Send what is left; the failure after which it may be sent again."""
         self._received = []
-        whole = self.is_transaction or self.explicit_transaction
         try:
             return progress.complete(await super().execute(raise_on_error=False))
         except Unanswered as error:
-            progress.broken([] if whole else self._received, error)
+            progress.broken(self._received, error)
             failure: RedisError = error
         except (*REFUSALS, *BROKEN) as error:
-            if isinstance(error, PERMANENT) or not self.connection_pool.locator.writable:
+            writable = self.connection_pool.locator.writable
+            if isinstance(error, PERMANENT) or (isinstance(error, REFUSALS) and not refused(error, writable=writable)):
                 raise
             failure = error
         if watching:
@@ -72,6 +77,7 @@ class Pipeline(RedisPipeline):
             raise
         except BROKEN as error:  # a transport may fail after it has sent everything
             await self._unanswered(connection, error)
+        replies = [interpret(reply) if isinstance(reply, RedisError) else reply for reply in replies]
         await self._look_for_refusals(connection, replies)
         return replies
 
@@ -89,7 +95,7 @@ class Pipeline(RedisPipeline):
 
     @staticmethod
     async def _look_for_refusals(connection: Any, replies: list[Any]) -> None:
-        refusal = next(filter(refused, replies), None)
+        refusal = next((reply for reply in replies if isinstance(reply, REFUSALS)), None)
         if refusal is not None:
             await connection.moved(refusal)
 
