@@ -14,14 +14,14 @@ from redis.retry import Retry
 
 from safe_redis.client.blocking import Redis
 from safe_redis.client.connection import LocatedPool
-from safe_redis.client.errors import NoMaster, OutcomeUnknown
+from safe_redis.client.errors import NoMaster, OutcomeUnknown, ScanInterrupted
 from safe_redis.client.locate import Locator, SlaveLocator
 from safe_redis.srv import Resolver
 
 PATIENCE = 5.0
 LOOK_UP_TIMEOUT = 0.5
 
-__all__ = ["NoMaster", "OutcomeUnknown", "Redis", "connect", "connect_to_slaves"]
+__all__ = ["NoMaster", "OutcomeUnknown", "Redis", "ScanInterrupted", "connect", "connect_to_slaves"]
 
 
 def connect(

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import redis
@@ -9,9 +10,10 @@ from redis.client import PubSub as RedisPubSub
 from redis.exceptions import NoScriptError, RedisError
 from redis.utils import SENTINEL, str_if_bytes
 
-from safe_redis.client import commands
+from safe_redis.client import commands, scan
 from safe_redis.client.attempts import BLOCK, BROKEN, PERMANENT, answered, may_repeat, reply_timeout
 from safe_redis.client.connection import LocatedConnection, LocatedPool
+from safe_redis.client.errors import ScanInterrupted
 from safe_redis.client.patience import Patience
 from safe_redis.client.pipeline import Pipeline
 from safe_redis.client.replies import REFUSALS, Unanswered, Unblocked
@@ -23,7 +25,8 @@ class Redis(redis.Redis):
     Every command raises, besides what redis-py raises for the server's own errors:
 
     - OutcomeUnknown, when it was sent, not answered, and doesn't only read;
-    - NoMaster, when no master took it within `patience` seconds: it was not executed.
+    - NoMaster, when no master took it within `patience` seconds: it was not executed;
+    - ScanInterrupted, when a cursor of SCAN or its kind is another instance's. The iterators begin again instead.
     """
 
     connection_pool: LocatedPool
@@ -100,6 +103,30 @@ class Redis(redis.Redis):
         self.connection_pool.scripts[hashlib.sha1(text).hexdigest()] = script  # noqa: S324 - redis names scripts so
         return super().script_load(script)
 
+    def scan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As redis-py's; it begins again where the master has moved, so that elements may come twice."""
+        return _whole(super().scan_iter, *args, **kwargs)
+
+    def sscan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """See scan_iter."""
+        return _whole(super().sscan_iter, *args, **kwargs)
+
+    def hscan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """See scan_iter."""
+        return _whole(super().hscan_iter, *args, **kwargs)
+
+    def zscan_iter(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """See scan_iter."""
+        return _whole(super().zscan_iter, *args, **kwargs)
+
+    def _send_command_parse_response(self, conn: Any, command_name: str, *args: Any, **options: Any) -> Any:
+        if command_name not in scan.COMMANDS:
+            return super()._send_command_parse_response(conn, command_name, *args, **options)
+        if not conn.is_connected:
+            conn.connect()
+        scan.check(args, conn.endpoint)
+        return scan.marked(super()._send_command_parse_response(conn, command_name, *args, **options), conn.endpoint)
+
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         """As redis-py's; the one place where a command has been sent, and its reply is awaited."""
         block = options.pop(BLOCK, None)
@@ -118,6 +145,18 @@ class Redis(redis.Redis):
         finally:
             if block is not None:
                 connection.reply_timeout = SENTINEL
+
+
+def _whole(iterate: Callable[..., Iterator[Any]], *args: Any, **kwargs: Any) -> Iterator[Any]:
+    """What `iterate` yields, from the beginning again where it is interrupted."""
+    for left in reversed(range(scan.RESTARTS)):
+        try:
+            yield from iterate(*args, **kwargs)
+        except ScanInterrupted:
+            if not left:
+                raise
+        else:
+            return
 
 
 class PubSub(RedisPubSub):

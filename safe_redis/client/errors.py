@@ -16,6 +16,10 @@ class NoMaster(Unavailable, redis.ConnectionError):
     """No master could be found, reached or written to within `patience`. Nothing was executed; try again later."""
 
 
+class ScanInterrupted(TopologyError, redis.RedisError):
+    """A scan can't go on: its cursor is another instance's. Elements may come twice when it begins again, as ever."""
+
+
 class OutcomeUnknown(TopologyError, redis.RedisError):
     """A command was sent and not answered: it may have been executed, or not. It was sent once.
 

@@ -14,11 +14,11 @@ from redis.backoff import NoBackoff
 from safe_redis.client import LOOK_UP_TIMEOUT, PATIENCE, pool_options
 from safe_redis.client.aio.client import Redis
 from safe_redis.client.aio.connection import LocatedPool
-from safe_redis.client.errors import NoMaster, OutcomeUnknown
+from safe_redis.client.errors import NoMaster, OutcomeUnknown, ScanInterrupted
 from safe_redis.client.locate import Locator, SlaveLocator
 from safe_redis.srv import Resolver
 
-__all__ = ["NoMaster", "OutcomeUnknown", "Redis", "connect", "connect_to_slaves"]
+__all__ = ["NoMaster", "OutcomeUnknown", "Redis", "ScanInterrupted", "connect", "connect_to_slaves"]
 
 
 def connect(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 from redis.asyncio import Redis as AsyncRedis
@@ -10,10 +11,11 @@ from redis.asyncio.client import PubSub as RedisPubSub
 from redis.exceptions import NoScriptError, RedisError
 from redis.utils import str_if_bytes
 
-from safe_redis.client import commands
+from safe_redis.client import commands, scan
 from safe_redis.client.aio.connection import DEFAULT, LocatedConnection, LocatedPool
 from safe_redis.client.aio.pipeline import Pipeline
 from safe_redis.client.attempts import BLOCK, BROKEN, PERMANENT, answered, may_repeat, reply_timeout
+from safe_redis.client.errors import ScanInterrupted
 from safe_redis.client.patience import Patience
 from safe_redis.client.replies import REFUSALS, Unanswered, Unblocked
 
@@ -24,7 +26,8 @@ class Redis(AsyncRedis):
     Every command raises, besides what redis-py raises for the server's own errors:
 
     - OutcomeUnknown, when it was sent, not answered, and doesn't only read;
-    - NoMaster, when no master took it within `patience` seconds: it was not executed.
+    - NoMaster, when no master took it within `patience` seconds: it was not executed;
+    - ScanInterrupted, when a cursor of SCAN or its kind is another instance's. The iterators begin again instead.
     """
 
     connection_pool: LocatedPool
@@ -99,12 +102,32 @@ class Redis(AsyncRedis):
         self.connection_pool.scripts[hashlib.sha1(text).hexdigest()] = script  # noqa: S324 - redis names scripts so
         return await super().script_load(script)
 
+    def scan_iter(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override] # redis-py infers the blocking one
+        """As redis-py's; it begins again where the master has moved, so that elements may come twice."""
+        return _whole(super().scan_iter, *args, **kwargs)
+
+    def sscan_iter(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override] # redis-py infers the blocking one
+        """See scan_iter."""
+        return _whole(super().sscan_iter, *args, **kwargs)
+
+    def hscan_iter(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override] # redis-py infers the blocking one
+        """See scan_iter."""
+        return _whole(super().hscan_iter, *args, **kwargs)
+
+    def zscan_iter(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override] # redis-py infers the blocking one
+        """See scan_iter."""
+        return _whole(super().zscan_iter, *args, **kwargs)
+
     async def _send_command_parse_response(self, conn: Any, command_name: str, *args: Any, **options: Any) -> Any:
         """As redis-py's. A transport may fail after it has sent everything: then, too, nobody knows."""
         if not conn.is_connected:
             await conn.connect()
+        scans = command_name in scan.COMMANDS
+        if scans:
+            scan.check(args, conn.endpoint)
         try:
-            return await super()._send_command_parse_response(conn, command_name, *args, **options)
+            reply = await super()._send_command_parse_response(conn, command_name, *args, **options)
+            return scan.marked(reply, conn.endpoint) if scans else reply
         except BROKEN as error:
             if answered(error):
                 raise
@@ -129,6 +152,19 @@ class Redis(AsyncRedis):
         finally:
             if block is not None:
                 connection.reply_timeout = DEFAULT
+
+
+async def _whole(iterate: Callable[..., AsyncIterator[Any]], *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    """What `iterate` yields, from the beginning again where it is interrupted."""
+    for left in reversed(range(scan.RESTARTS)):
+        try:
+            async for element in iterate(*args, **kwargs):
+                yield element
+        except ScanInterrupted:
+            if not left:
+                raise
+        else:
+            return
 
 
 class PubSub(RedisPubSub):
