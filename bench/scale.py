@@ -164,6 +164,7 @@ def _ratios(sizes: Sequence[dict[str, Any]]) -> dict[str, float]:
         for what in ("apply", "bare", "window", "no-op", "dns")
     }
     return ratios | {
+        f"apply/bare with {large['slaves']} slaves": figures.median(large["apply"]) / figures.median(large["bare"]),
         f"no-op ms with {small['slaves']} slaves": figures.median(small["no-op"]),
         "no-op errors": sum(size["errors"] for size in sizes),
     }
