@@ -18,11 +18,13 @@ class Cursor(int):
 
 
 def marked(reply: Any, endpoint: Endpoint) -> Any:
-    """The reply to one of COMMANDS, its cursor as a Cursor."""
-    number, elements = reply
-    cursor = Cursor(number)
-    cursor.endpoint = endpoint
-    return cursor, elements
+    """The reply to one of COMMANDS, its cursor as a Cursor; what a caller's own callback has made of it stays that."""
+    match reply:
+        case (int(number), elements):
+            cursor = Cursor(number)
+            cursor.endpoint = endpoint
+            return cursor, elements
+    return reply
 
 
 def check(command: Sequence[Any], endpoint: Endpoint) -> None:

@@ -93,3 +93,9 @@ def test_a_scan_to_the_end_is_what_redis_py_makes_of_it(pair: Group) -> None:
         if cursor == 0:
             break
     assert seen == ELEMENTS
+
+
+def test_a_callback_of_the_callers_own_gets_what_it_makes(pair: Group) -> None:
+    client = pair.connect()
+    client.set_response_callback("SCAN", lambda reply, **_: reply[0])
+    assert client.execute_command("SCAN", 0) == "0"
