@@ -29,24 +29,33 @@ HANDOVER = 3
 
 
 class At:
-    """Does something once, just before a group is passed on: the n-th with a command to an instance."""
+    """Does something once, just before a group is passed on, or `after` it was answered: the n-th with a command."""
 
-    def __init__(self, name: str, command: str, act: Callable[[], object], times: int = 1) -> None:
+    def __init__(
+        self, name: str, command: str, act: Callable[[], object], times: int = 1, *, after: bool = False
+    ) -> None:
         self._wanted = (name, command)
         self._act = act
         self._left = times
+        self._after = after
+        self._armed = False
 
     def request(self, name: str, commands: tuple[str, ...]) -> bool:
         """See proxy.Watch."""
         if name == self._wanted[0] and self._wanted[1] in commands:
             self._left -= 1
-            if self._left == 0:
+            if self._left == 0 and self._after:
+                self._armed = True
+            elif self._left == 0:
                 self._act()
         return True
 
     def reply(self, name: str) -> bool:
         """See proxy.Watch."""
-        return bool(name)
+        if self._armed and name == self._wanted[0]:
+            self._armed = False
+            self._act()
+        return True
 
 
 @pytest.fixture
@@ -92,7 +101,7 @@ def test_does_not_overwrite_a_slave_that_became_a_master_when_the_new_one_took_w
         proxied["c"].set("own", "write")
         proxied["b"].set("new", "write")
 
-    watch(proxied, At("a", "CLIENT UNPAUSE", become_master, times=HANDOVER))
+    watch(proxied, At("b", "REPLICAOF NO", become_master, times=PROMOTION, after=True))
     with pytest.raises(Refused, match=rf":{proxied.proxies['c'].port}: master, 101 keys"):
         proxied.apply("b", "a", "c")
     assert proxied["c"].get("own") == "write"
