@@ -192,11 +192,11 @@ def test_nothing_is_loaded_from_elsewhere(cluster: Cluster, browser: Browser) ->
 
 
 def test_a_history_is_taken_only_with_the_token(tmp_path: Path) -> None:
-    settings = {"dictator": {"TOKEN": "a secret"}}
+    settings = {"dictator": {"TOKEN": "a-secret"}}
     with Cluster(tmp_path / "cluster", nodes=1, settings=settings) as cluster:
         body = json.dumps({"entries": [], "paused": {"reason": "by nobody"}})
         assert cluster.dictator.request("PUT", "/history", body).status == 401
         assert history(cluster)["paused"] is None
-        headers = {"Authorization": "Bearer a secret"}
+        headers = {"Authorization": "Bearer a-secret"}
         assert cluster.dictator.request("PUT", "/history", body, headers=headers).status == 200
         assert history(cluster)["paused"]["reason"] == "by nobody"
