@@ -52,8 +52,13 @@ def may_repeat(failure: RedisError, command: Sequence[Any], *, writable: bool, i
 
 
 def refused(reply: object, *, writable: bool) -> bool:
-    """Whether a reply says that the command was not executed, and another instance may: no slave executes a write."""
-    return isinstance(reply, REFUSALS) and (writable or not isinstance(reply, ReadOnlyError))
+    """Whether a reply says that the command was not executed, and another instance may execute it."""
+    return isinstance(reply, REFUSALS) and not final(reply, writable=writable)
+
+
+def final(failure: object, *, writable: bool) -> bool:
+    """Whether another attempt would fail in the same way; so it is with a write if only slaves are asked."""
+    return isinstance(failure, PERMANENT) or (isinstance(failure, ReadOnlyError) and not writable)
 
 
 class Progress:

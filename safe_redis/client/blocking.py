@@ -52,17 +52,8 @@ class Redis(redis.Redis):
 
     def client(self) -> Self:
         """As redis-py's: a client with one connection, for a single thread. It connects at once, or raises NoMaster."""
-        patience: Patience | None = None
-        while True:
-            try:
-                made: Self = super().client()
-            except BROKEN as error:
-                if isinstance(error, PERMANENT):
-                    raise
-                patience = Patience.of(self.connection_pool) if patience is None else patience
-                patience.wait(error)
-            else:
-                return made
+        made: Self = _until_connected(self.connection_pool, super().client)
+        return made
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's. The class says what is raised."""
@@ -159,6 +150,24 @@ def _whole(iterate: Callable[..., Iterator[Any]], *args: Any, **kwargs: Any) -> 
             return
 
 
+def _until_connected(
+    pool: LocatedPool, attempt: Callable[[], Any], *, until: Callable[[], bool] = lambda: False
+) -> Any:
+    """What `attempt` returns, which is tried again while it can't connect, or `until` this is over.
+
+    Raises NoMaster after the pool's `patience`, and at once what no other attempt would change.
+    """
+    patience: Patience | None = None
+    while True:
+        try:
+            return attempt()
+        except BROKEN as error:
+            if isinstance(error, PERMANENT) or until():
+                raise
+            patience = Patience.of(pool) if patience is None else patience
+            patience.wait(error)
+
+
 class PubSub(RedisPubSub):
     """redis-py's, which reconnects to the master and subscribes again for `patience` seconds, then raises NoMaster.
 
@@ -170,25 +179,10 @@ class PubSub(RedisPubSub):
 
     def execute_command(self, *args: Any) -> None:
         """As redis-py's, but it tries to connect again."""
-        patience: Patience | None = None
-        while True:
-            try:
-                super().execute_command(*args)
-            except BROKEN as error:
-                if self.connection is not None or isinstance(error, PERMANENT):
-                    raise
-                patience = Patience.of(self.connection_pool) if patience is None else patience
-                patience.wait(error)
-            else:
-                return
+        execute = super().execute_command
+        # once it has a connection, _execute does
+        _until_connected(self.connection_pool, lambda: execute(*args), until=lambda: self.connection is not None)
 
     def _execute(self, conn: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
-        patience: Patience | None = None
-        while True:
-            try:
-                return super()._execute(conn, command, *args, **kwargs)
-            except BROKEN as error:  # redis-py has tried to reconnect once
-                if isinstance(error, PERMANENT):
-                    raise
-                patience = Patience.of(self.connection_pool) if patience is None else patience
-                patience.wait(error)
+        execute = super()._execute  # it tries to reconnect once
+        return _until_connected(self.connection_pool, lambda: execute(conn, command, *args, **kwargs))

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Self
 
 from redis.asyncio import Redis as AsyncRedis
@@ -53,15 +53,8 @@ class Redis(AsyncRedis):
 
     async def initialize(self) -> Self:
         """As redis-py's, which connects here if the client has one connection only. Raises NoMaster if it can't."""
-        patience: Patience | None = None
-        while True:
-            try:
-                return await super().initialize()
-            except BROKEN as error:
-                if isinstance(error, PERMANENT):
-                    raise
-                patience = Patience.of(self.connection_pool) if patience is None else patience
-                await asyncio.sleep(patience.pause(error))
+        made: Self = await _until_connected(self.connection_pool, super().initialize)
+        return made
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """As redis-py's. The class says what is raised."""
@@ -167,6 +160,22 @@ async def _whole(iterate: Callable[..., AsyncIterator[Any]], *args: Any, **kwarg
             return
 
 
+async def _until_connected(pool: LocatedPool, attempt: Callable[[], Awaitable[Any]]) -> Any:
+    """What `attempt` returns, which is tried again while it can't connect.
+
+    Raises NoMaster after the pool's `patience`, and at once what no other attempt would change.
+    """
+    patience: Patience | None = None
+    while True:
+        try:
+            return await attempt()
+        except BROKEN as error:
+            if isinstance(error, PERMANENT):
+                raise
+            patience = Patience.of(pool) if patience is None else patience
+            await asyncio.sleep(patience.pause(error))
+
+
 class PubSub(RedisPubSub):
     """redis-py's, which reconnects to the master and subscribes again for `patience` seconds, then raises NoMaster.
 
@@ -178,17 +187,7 @@ class PubSub(RedisPubSub):
 
     async def connect(self) -> None:
         """As redis-py's, but it tries again."""
-        patience: Patience | None = None
-        while True:
-            try:
-                await super().connect()
-            except BROKEN as error:
-                if isinstance(error, PERMANENT):
-                    raise
-                patience = Patience.of(self.connection_pool) if patience is None else patience
-                await asyncio.sleep(patience.pause(error))
-            else:
-                return
+        await _until_connected(self.connection_pool, super().connect)
 
     async def parse_response(self, block: bool = True, timeout: float = 0) -> Any:  # noqa: ASYNC109, FBT001, FBT002 - redis-py's signature
         """As redis-py's, after connecting again where that is needed."""
@@ -197,12 +196,5 @@ class PubSub(RedisPubSub):
         return await super().parse_response(block, timeout)
 
     async def _execute(self, conn: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
-        patience: Patience | None = None
-        while True:
-            try:
-                return await super()._execute(conn, command, *args, **kwargs)
-            except BROKEN as error:  # redis-py has tried to reconnect once
-                if isinstance(error, PERMANENT):
-                    raise
-                patience = Patience.of(self.connection_pool) if patience is None else patience
-                await asyncio.sleep(patience.pause(error))
+        execute = super()._execute  # it tries to reconnect once
+        return await _until_connected(self.connection_pool, lambda: execute(conn, command, *args, **kwargs))

@@ -7,7 +7,7 @@ from redis.asyncio.client import Pipeline as RedisPipeline
 from redis.exceptions import RedisError, ResponseError, WatchError
 
 from safe_redis.client.aio.connection import LocatedConnection, LocatedPool
-from safe_redis.client.attempts import BROKEN, PERMANENT, Progress, answered, may_repeat, refused
+from safe_redis.client.attempts import BROKEN, Progress, answered, final, may_repeat
 from safe_redis.client.patience import Patience
 from safe_redis.client.replies import REFUSALS, Unanswered, interpret
 
@@ -58,8 +58,7 @@ class Pipeline(RedisPipeline):
             progress.broken(self._received, error)
             failure: RedisError = error
         except (*REFUSALS, *BROKEN) as error:
-            writable = self.connection_pool.locator.writable
-            if isinstance(error, PERMANENT) or (isinstance(error, REFUSALS) and not refused(error, writable=writable)):
+            if final(error, writable=self.connection_pool.locator.writable):
                 raise
             failure = error
         if watching:
