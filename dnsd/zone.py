@@ -75,8 +75,8 @@ class Zone:
     def remove(self, node: Node) -> None:
         """Deletes a record, unless somebody has written it since. If that fails, it is gone after its TTL."""
         self._indexes.pop(node.key, None)
-        self._store.delete(node.key, node.index)
-        log.info("removed %s", node.key)
+        if self._store.delete(node.key, node.index):
+            log.info("removed %s", node.key)
 
     def _rewrite(self, key: str, value: str) -> bool:
         index = self._indexes.get(key)

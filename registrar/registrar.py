@@ -124,8 +124,7 @@ class Registrar:
         """Deletes what was written for a container that has ended."""
         try:
             node = self._store.get(record.key)
-            if node is not None and node.value == record.value:
-                self._store.delete(record.key, node.index)
+            if node is not None and node.value == record.value and self._store.delete(record.key, node.index):
                 log.info("removed %s at %s", record.container, record.key)
         except Rejected as error:  # concerns this one, and it expires: the others must not wait for it
             self._warn(f"failed to remove {record.container} at {record.key}: {error}")

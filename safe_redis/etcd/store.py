@@ -76,8 +76,8 @@ class Store(Protocol):
         have been made or not: read the key to find out.
         """
 
-    def delete(self, key: str, index: int = 0) -> None:
-        """Delete the key, unless it is gone already; with an `index`, only if that is still its index."""
+    def delete(self, key: str, index: int = 0) -> bool:
+        """Delete the key, if there is one; with an `index`, only if that is still its index. Whether it was deleted."""
 
     def watch(self, key: str, index: int, timeout: float) -> Event | None:
         """The first event on `key` at or after `index`; None after `timeout` seconds.

@@ -109,9 +109,10 @@ class StoreV2:
         _, result = self._send(f"swap {key}", "PUT", key, params=_params(value, ttl) | condition, allow=lost, once=True)
         return result.node.modifiedIndex if isinstance(result, _Result) else None
 
-    def delete(self, key: str, index: int = 0) -> None:
+    def delete(self, key: str, index: int = 0) -> bool:
         params = {"prevIndex": str(index)} if index else None
-        self._send(f"delete {key}", "DELETE", key, params=params, allow=(NOT_FOUND, COMPARE_FAILED))
+        _, result = self._send(f"delete {key}", "DELETE", key, params=params, allow=(NOT_FOUND, COMPARE_FAILED))
+        return isinstance(result, _Result)
 
     def watch(self, key: str, index: int, timeout: float) -> Event | None:
         params = {"wait": "true", "waitIndex": str(index)}

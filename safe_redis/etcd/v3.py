@@ -45,6 +45,7 @@ class _Range(msgspec.Struct, frozen=True):
 class _Written(msgspec.Struct, frozen=True):
     header: Header
     succeeded: bool = False
+    deleted: int = 0
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -124,14 +125,13 @@ class StoreV3:
                     return written
         return write(self._leases.granted(key, ttl))
 
-    def delete(self, key: str, index: int = 0) -> None:
+    def delete(self, key: str, index: int = 0) -> bool:
         self._leases.forget(key)
         what, delete = f"delete {key}", {"key": encode(key)}
         if not index:
-            self._gateway.call(what, "kv/deleterange", delete, _Written)
-            return
+            return self._gateway.call(what, "kv/deleterange", delete, _Written).deleted > 0
         body = {"compare": [_unchanged(key, index)], "success": [{"request_delete_range": delete}]}
-        self._gateway.call(what, "kv/txn", body, _Written)
+        return self._gateway.call(what, "kv/txn", body, _Written).succeeded
 
     def watch(self, key: str, index: int, timeout: float) -> Event | None:
         body = {"create_request": {"key": encode(key), "start_revision": str(index)}}

@@ -50,9 +50,9 @@ class Overtaken:
         self._overtake(key)
         return self._store.swap(key, value, ttl, index)
 
-    def delete(self, key: str, index: int = 0) -> None:
+    def delete(self, key: str, index: int = 0) -> bool:
         self._overtake(key)
-        self._store.delete(key, index)
+        return self._store.delete(key, index)
 
     def _overtake(self, key: str) -> None:
         if self._left:
@@ -140,13 +140,15 @@ def test_a_new_container_takes_the_key_over_at_once(etcd: EtcdServer) -> None:
     assert json.loads(value(etcd) or "") == OURS
 
 
-def test_a_removal_that_is_overtaken_removes_nothing(etcd: EtcdServer) -> None:
+def test_a_removal_that_is_overtaken_removes_nothing(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     docker = Running()
     made = registrar(etcd, docker, overtaken=True, ttl_refresh="20")
     made.round()
     docker.containers = ()
     made.round()
     assert value(etcd) == OTHERS
+    assert "removed" not in caplog.text
 
 
 def test_what_etcd_refuses_is_not_tried_again_at_once(tmp_path: Path) -> None:

@@ -60,21 +60,21 @@ def test_writes_reads_and_deletes(store: Store) -> None:
     node = store.get("/a/b")
     assert node is not None
     assert (node.key, node.value) == ("/a/b", "value")
-    store.delete("/a/b")
-    store.delete("/a/b")
+    assert store.delete("/a/b")
+    assert not store.delete("/a/b")
     assert store.get("/a/b") is None
 
 
 def test_deletes_only_what_it_knows_when_it_is_given_an_index(store: Store) -> None:
     index = store.put("/a/b", "ours")
     newer = store.put("/a/b", "theirs")
-    store.delete("/a/b", index)
+    assert not store.delete("/a/b", index)
     node = store.get("/a/b")
     assert node is not None
     assert node.value == "theirs"
-    store.delete("/a/b", newer)
+    assert store.delete("/a/b", newer)
     assert store.get("/a/b") is None
-    store.delete("/a/b", newer)
+    assert not store.delete("/a/b", newer)
 
 
 def test_a_value_with_a_ttl_expires_unless_it_is_written_again(store: Store) -> None:
