@@ -43,7 +43,7 @@ class Publisher:
         self._domain = settings.domain
         self._master_key = records.master_key(self._domain)
         self._slaves_key = records.slaves_key(self._domain)
-        self._directories = (self._slaves_key, *records.service_keys(self._domain)[1:])
+        self._directories = records.slave_directories(self._domain)
         self._ledger = Ledger(store, self._domain)
         self._zone = Zone(store, self._ledger, settings.ttl)
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="etcd")

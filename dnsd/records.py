@@ -80,6 +80,11 @@ def service_keys(domain: str) -> tuple[str, str, str]:
     return f"{parent}/{MASTER_SERVICE}", f"{parent}/{SLAVES_SERVICE}", f"{parent}/{ALL_SERVICE}"
 
 
+def slave_directories(domain: str) -> tuple[str, str, str]:
+    """All directories whose records come and go with the instances."""
+    return slaves_key(domain), *service_keys(domain)[1:]
+
+
 def publication_key(domain: str) -> str:
     """The key of the publication, beside the cluster's other settings: SkyDNS must not read it."""
     return f"{CONFIG}/{domain.partition('.')[0]}/publication"
@@ -164,8 +169,7 @@ def well_formed(text: str) -> bool:
 
 def publishable(values: Mapping[str, str], domain: str) -> bool:
     """Whether values by key are such as `desired` and `value` make for `domain`, and not none at all."""
-    master_service, *directories = service_keys(domain)
-    masters, directories = (master_key(domain), master_service), [slaves_key(domain), *directories]
+    masters, directories = (master_key(domain), service_keys(domain)[0]), slave_directories(domain)
     ours = (key in masters or key.rpartition("/")[0] in directories for key in values)
     return bool(values) and all(ours) and all(map(well_formed, values.values()))
 
