@@ -104,6 +104,12 @@ load_progress() {
     save .
 }
 
+# left ROLE: the first node that is wanted in this role, and has not been restarted yet
+left() {
+    jq -r --arg role "$1" --slurpfile progress "$work/progress" \
+        '[.instances[] | select(.wanted == $role).name] - $progress[0].done | first // empty' "$work/status"
+}
+
 # replace TEXT WORD VALUE: in RESTART, without sed's special characters
 replace() {
     jq -nr --arg text "$1" --arg word "$2" --arg value "$3" '$text | split($word) | join($value)'
@@ -169,22 +175,18 @@ observe
 jq -e '.instances[0].run_id' "$work/status" >/dev/null || die "the dictator doesn't show run ids: it is too old for this"
 load_progress
 
-# left ROLE: the first node that is wanted in this role, and has not been restarted yet
-left() {
-    jq -r --arg role "$1" --slurpfile progress "$work/progress" \
-        '[.instances[] | select(.wanted == $role).name] - $progress[0].done | first // empty' "$work/status"
-}
-
 # who is the master is looked at anew each time: somebody else may move it meanwhile
-while [ -n "$(left slave)$(left master)" ]; do
+while :; do
     slave=$(left slave)
     if [ -n "$slave" ]; then
         restart "$slave"
         continue
     fi
+    master=$(left master)
+    [ -n "$master" ] || break
     # the one that is least behind; of equals the first in the document
     next=$(jq -r '[.instances[] | select(.wanted == "slave" and .lag != null)] | sort_by(.lag)[0].name // empty' "$work/status")
-    [ -n "$next" ] || stop "$(left master) has no slave in sync to which its role could move"
+    [ -n "$next" ] || stop "$master has no slave in sync to which its role could move"
     switch_to "$next"
 done
 
