@@ -40,38 +40,27 @@ class Answering:
                 client.sendall(piece)
 
 
-def slow_head() -> Iterator[bytes]:
-    yield HEAD + b"X: "
+ENDLESS = {
+    "head": (HEAD + b"X: ", b"x"),
+    "body": (HEAD + b"Content-Length: 60000\r\n\r\n", b"x"),
+    "body without a length": (HEAD + b"\r\n", b"x"),
+    "never final": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+def dripping(start: bytes, piece: bytes) -> Iterator[bytes]:
+    """The start at once, then the same piece again and again."""
+    yield start
     while True:
         time.sleep(0.05)
-        yield b"x"
+        yield piece
 
 
-def slow_body() -> Iterator[bytes]:
-    yield HEAD + b"Content-Length: 60000\r\n\r\n"
-    while True:
-        time.sleep(0.05)
-        yield b"x"
-
-
-def no_length() -> Iterator[bytes]:
-    yield HEAD + b"\r\n"
-    while True:
-        time.sleep(0.05)
-        yield b"x"
-
-
-def never_final() -> Iterator[bytes]:
-    while True:
-        time.sleep(0.05)
-        yield b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@pytest.mark.parametrize("answer", [slow_head, slow_body, no_length, never_final])
+@pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
 def test_an_answer_that_never_ends_is_given_up(
-    config: Config, start_observer: StartObserver, answer: Callable[[], Iterator[bytes]]
+    config: Config, start_observer: StartObserver, start: bytes, piece: bytes
 ) -> None:
-    receiver = Answering(answer)
+    receiver = Answering(lambda: dripping(start, piece))
     config.define("a")
     observer = start_observer(NOTIFIES=receiver.url, NOTIFY_TIMEOUT="0.5")
     observer.says("gave no answer within", 2)
