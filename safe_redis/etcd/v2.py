@@ -147,8 +147,7 @@ class StoreV2:
             except etcd.EtcdWatchTimedOut:  # before its base class, which is a failure
                 raise _TimedOut from None
             except etcd.EtcdException as error:
-                client.http.clear()
-                said = _error(error, f"etcd at {member.url} refused to {what}", allow)
+                said = _error(error, f"etcd at {member.url} refused to {what}", allow, client)
                 index = str((error.payload or {}).get("index", 0))
                 return {"x-etcd-index": index, "x-etcd-cluster-id": client.cluster}, said
             return answer.headers, _result(answer.status, answer.data)
@@ -191,7 +190,7 @@ def _result(status: int, body: bytes) -> _Result:
         raise MemberFailed(f"answered {status} with {body[:200]!r}") from None
 
 
-def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...]) -> _Error:
+def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...], client: _Client) -> _Error:
     """The error that etcd answered, if its code is in `allow`; else Rejected or MemberFailed."""
     payload: Mapping[str, Any] = error.payload or {}
     said = _Error(str(payload.get("message", error)), int(payload.get("errorCode", 0)), str(payload.get("cause", "")))
@@ -199,6 +198,7 @@ def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...]) -> _
         return said
     if said.errorCode in REJECTIONS or payload.get("status") in (401, 403):
         raise Rejected(f"{refused}: {said}")
+    client.http.clear()
     cause = getattr(error, "cause", None)
     sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
     raise MemberFailed(str(cause or said), sent=sent)

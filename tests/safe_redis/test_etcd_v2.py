@@ -1,9 +1,11 @@
 """What only the v2 API has: a history of a thousand events, directories, and basic auth."""
 
 import json
+import socket
 import sys
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from safe_redis.errors import Rejected, StoreError
 from safe_redis.etcd import Cleared, EtcdSettings, Store, connect
 from sandbox.etcd import EtcdServer
+from sandbox.proxy import Conversation, Proxy
 from sandbox.web import LOOPBACK, request
 
 
@@ -66,3 +69,23 @@ def test_each_thread_gets_the_cluster_id_of_its_own_answer(store: Store) -> None
     finally:
         sys.setswitchinterval(before)
     assert set(clusters) == {expected}
+
+
+def test_an_answer_that_is_no_success_leaves_the_connection_to_the_next_request(etcd: EtcdServer) -> None:
+    connections: list[Conversation] = []
+
+    def count(client: socket.socket, server: socket.socket) -> Conversation:
+        connections.append(Conversation(client, server))
+        return connections[-1]
+
+    with closing(Proxy(etcd.port, conversation=count)) as proxy:
+        store = connect((f"http://{LOOPBACK}:{proxy.port}",), EtcdSettings())
+        assert store.get("/none") is None
+        index = store.put("/a", "value")
+        assert store.swap("/a", "other", None, index + 1) is None
+        assert store.swap("/a", "other", None, 0) is None
+        assert not store.delete("/none")
+        with pytest.raises(Rejected, match="Not a directory"):
+            store.put("/a/b", "value")
+        assert store.swap("/a", "other", None, index)
+    assert len(connections) == 1
