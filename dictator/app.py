@@ -8,8 +8,10 @@ from flask import Flask, Response, request
 
 from dictator.apply import Dictator
 from dictator.journal import Journal
+from dictator.receipt import Receipt
 from dictator.reporting import attach
 from dictator.settings import Settings
+from safe_redis import early
 from safe_redis.errors import DocumentError
 from safe_redis.logs import configure
 from safe_redis.repeats import is_repeat
@@ -40,17 +42,15 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
         if dry_run:
             return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
         version, repeat = from_headers(request.headers.get), is_repeat(request.headers.get)
+        serving = early.hint(request.environ, str(topology.master))
         receipt = journal.record(
             topology,
-            lambda: dictator.apply(topology, force=force, repeat=repeat, admit=lambda: admitted.admit(version)),
+            lambda: dictator.apply(
+                topology, force=force, repeat=repeat, admit=lambda: admitted.admit(version), serving=serving
+            ),
             force=force,
         )
-        status = 202 if receipt.open else 200
-        if request.accept_mimetypes.best_match(["text/plain", "application/json"]) == "application/json":
-            return Response(receipt.json(), status=status, mimetype="application/json")
-        still_open = f"; {receipt.open}" if receipt.open else ""
-        lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
-        return text(f"OK{still_open}{lost}", status)
+        return _answer(receipt)
 
     app = document_app("dictator", "/master", put, settings, dictator.repeats)
     attach(app, dictator, journal)
@@ -60,6 +60,15 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
         return Response(msgspec.json.encode(dictator.state()), mimetype="application/json")
 
     return app
+
+
+def _answer(receipt: Receipt) -> Response:
+    status = 202 if receipt.open else 200
+    if request.accept_mimetypes.best_match(["text/plain", "application/json"]) == "application/json":
+        return Response(receipt.json(), status=status, mimetype="application/json")
+    still_open = f"; {receipt.open}" if receipt.open else ""
+    lost = f"; discarded: {'; '.join(receipt.discarded)}" if receipt.discarded else ""
+    return text(f"OK{still_open}{lost}", status)
 
 
 def _flag(name: str) -> bool:

@@ -57,6 +57,7 @@ def converge(
     *,
     narration: Narration,
     force: bool,
+    serving: Callable[[], None] = lambda: None,
 ) -> None:
     """Observes (by `observe_all`), plans and executes until a plan is done; receipt and narration say what it took.
 
@@ -74,7 +75,7 @@ def converge(
         if not acting:
             _take_over(runtime, state, settings.cluster, receipt, narration)
             acting = True
-        elif Executor(runtime, settings, receipt).run(made):
+        elif Executor(runtime, settings, receipt, serving).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
 
@@ -157,18 +158,20 @@ class Dictator:
         force: bool = False,
         repeat: bool = False,
         admit: Callable[[], None] = lambda: None,
+        serving: Callable[[], None] = lambda: None,
     ) -> Receipt:
         """Applies the topology and says what was done. Raises a TopologyError where it could not.
 
-        `admit` is called when its turn has come, and may refuse it. A `repeat` is logged only if it changes something,
-        or ends otherwise than the last apply.
+        `admit` is called when its turn has come, and may refuse it. `serving` is called as soon as a handover has made
+        the wanted master the one that takes writes, while the slaves are still on their way to it. A `repeat` is logged
+        only if it changes something, or ends otherwise than the last apply.
         """
         _check_size(topology, self._settings.max_instances)
         with self._lock.turn():
             admit()
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
-            self._converge(topology, receipt, force=force, repeat=repeat)
+            self._converge(topology, receipt, serving, force=force, repeat=repeat)
             receipt.duration_ms = round((time.perf_counter() - started) * 1000, 3)
             self.applied = topology
             self._say_outcome(receipt, repeat=repeat)
@@ -183,7 +186,9 @@ class Dictator:
         what = f"{receipt.master}; {receipt.open}"
         self.repeats.log(logging.INFO, OUTCOME, line, again=bool(receipt.open), what=what)
 
-    def _converge(self, topology: Topology, receipt: Receipt, *, force: bool, repeat: bool) -> None:
+    def _converge(
+        self, topology: Topology, receipt: Receipt, serving: Callable[[], None], *, force: bool, repeat: bool
+    ) -> None:
         narration = Narration(log)
         try:
             started = time.perf_counter()
@@ -198,6 +203,7 @@ class Dictator:
                     self._planner,
                     narration=narration,
                     force=force,
+                    serving=serving,
                 )
         except Exception:
             # what a refusal was concluded from; but not each time that it is repeated

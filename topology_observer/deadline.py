@@ -6,22 +6,33 @@ A socket's own timeout begins anew with each byte: a receiver that sends one now
 import io
 import socket
 import time
+from collections.abc import Callable
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, cast
+
+from safe_redis import early
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-def response(connection: HTTPConnection, method: str, seconds: float) -> HTTPResponse:
+def response(
+    connection: HTTPConnection, method: str, seconds: float, hinted: Callable[[], None] = lambda: None
+) -> HTTPResponse:
     """The answer to the request that was sent on `connection`: status and headers; its body is read from it.
 
-    TimeoutError, also from reading the body, once `seconds` are over.
+    `hinted` is called when an interim answer says that the master serves, see safe_redis.early. TimeoutError, also from
+    reading the body, once `seconds` are over.
     """
-    source = _Source(connection.sock, time.monotonic() + seconds)
-    answer = HTTPResponse(cast("socket.socket", source), method=method)
-    answer.begin()
-    return answer
+    source = cast("socket.socket", _Source(connection.sock, time.monotonic() + seconds))
+    while True:
+        answer = HTTPResponse(source, method=method)
+        answer.begin()
+        if not 100 <= answer.status < 200:
+            return answer
+        answer.fp = None  # type: ignore[assignment] # its end would close what the next one is read from
+        if early.MASTER in answer.headers:
+            hinted()
 
 
 class _Source(io.RawIOBase):
@@ -30,10 +41,11 @@ class _Source(io.RawIOBase):
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._sock = sock
         self._deadline = deadline
+        self._buffered = io.BufferedReader(self)
 
-    def makefile(self, _: str) -> io.BufferedReader:
-        """What HTTPResponse asks its socket for."""
-        return io.BufferedReader(self)
+    def makefile(self, _: str) -> "io.BufferedReader[_Source]":
+        """What HTTPResponse asks its socket for: the same each time, since it holds what was received already."""
+        return self._buffered
 
     def readable(self) -> bool:
         return True

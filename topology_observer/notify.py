@@ -7,10 +7,12 @@ of this process, must not be delivered by the kernel minutes later.
 import socket
 import struct
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
+from safe_redis import early
 from safe_redis.errors import DocumentError, Outdated, SettingsError, Unavailable
 from safe_redis.repeats import HEADER
 from safe_redis.srv import Endpoint, Resolver
@@ -75,10 +77,13 @@ class Notifier:
         """Where the receivers listen, looked up all at once: the later ones while the first works."""
         return [self._pool.submit(self._endpoints, receiver) for receiver in receivers]
 
-    def put(self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request) -> Answer:
+    def put(
+        self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request, hinted: Callable[[], None]
+    ) -> Answer:
         """The answer of the first of `places` that can be connected to; NotSent or NoAnswer where there is none.
 
-        NotSent also where the token can't be read.
+        NotSent also where the token can't be read. `hinted` is called when the receiver says early that the master
+        serves: others may be told, though this one isn't done.
         """
         headers = self._headers(receiver, request)
         failures = []
@@ -90,7 +95,7 @@ class Notifier:
                 failures.append(str(error))
                 continue
             self._last[receiver] = (at, False)
-            answer = self._exchange(connection, receiver, at, request, headers)
+            answer = self._exchange(connection, receiver, at, request, headers, hinted=hinted)
             self._last[receiver] = (at, answer.status < 500)
             return answer
         raise NotSent("; ".join(failures))
@@ -138,13 +143,20 @@ class Notifier:
         return connection
 
     def _exchange(
-        self, connection: HTTPConnection, receiver: Receiver, at: Endpoint, request: Request, headers: dict[str, str]
+        self,
+        connection: HTTPConnection,
+        receiver: Receiver,
+        at: Endpoint,
+        request: Request,
+        headers: dict[str, str],
+        *,
+        hinted: Callable[[], None],
     ) -> Answer:
         started = time.monotonic()
         sock = connection.sock
         try:
             connection.request("PUT", _target(receiver, request), request.document, headers)
-            response = deadline.response(connection, "PUT", self._settings.notify_timeout)
+            response = deadline.response(connection, "PUT", self._settings.notify_timeout, hinted)
             _linger(sock, ORDERLY)
             lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
         except (OSError, HTTPException) as error:
@@ -155,7 +167,7 @@ class Notifier:
         return Answer(response.status, lines[0] if lines else response.reason, _newest(response), at)
 
     def _headers(self, receiver: Receiver, request: Request) -> dict[str, str]:
-        marks = {HEADER: "1"} if request.repeat else {}
+        marks = {early.REQUEST: "1"} | ({HEADER: "1"} if request.repeat else {})
         try:
             return self._identity(receiver) | request.version.headers | marks
         except SettingsError as error:

@@ -7,9 +7,10 @@ is wrong has been wrong for another minute. A topology that was defined since wa
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from enum import Enum
+from functools import partial
 from logging import INFO, WARNING
 from random import uniform
 
@@ -25,6 +26,7 @@ from topology_observer.notify import Answer, Notifier, NotSent, Request
 from topology_observer.pause import PauseKey
 from topology_observer.settings import Receiver, Settings
 from topology_observer.status import Reporter
+from topology_observer.turns import Turns
 from topology_observer.watch import FORCE, Mailbox, Trigger
 
 log = logging.getLogger(__name__)
@@ -172,9 +174,21 @@ class Worker:
         return Request(document.value.encode(), Version(epoch, document.index), force, repeat and not force)
 
     def _notify_all(self, request: Request, places: list[Future[tuple[Endpoint, ...]]]) -> Outcome:
+        """Notifies one receiver after the other: the next one when the one before has answered well.
+
+        Or as soon as that one has said that the master serves, whatever its answer will be then.
+        """
+        receivers = self._settings.receivers
+        notifications = [
+            partial(self._notify, receiver, place, request) for receiver, place in zip(receivers, places, strict=True)
+        ]
+        with Turns(notifications) as turns:
+            return self._outcome(zip(receivers, turns.answers(), strict=True))
+
+    def _outcome(self, answers: Iterable[tuple[Receiver, Answer]]) -> Outcome:
         outcome = Outcome.APPLIED
-        for receiver, place in zip(self._settings.receivers, places, strict=True):
-            answer = self._notify(receiver, place.result(), request)
+        for receiver, answer in answers:
+            self._reporter.answered(receiver, answer)
             if answer.outdated:
                 self._epoch.check(answer.newest)
                 return Outcome.FAILED
@@ -186,15 +200,17 @@ class Worker:
                 outcome = Outcome.OPEN
         return outcome
 
-    def _notify(self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request) -> Answer:
+    def _notify(
+        self, receiver: Receiver, place: Future[tuple[Endpoint, ...]], request: Request, hinted: Callable[[], None]
+    ) -> Answer:
+        places = place.result()
         force = self._force.spend()
         started = time.monotonic()
         try:
-            answer = self._notifier.put(receiver, places, request)
+            answer = self._notifier.put(receiver, places, request, hinted)
         except NotSent:
             self._force.restore(force)
             raise
-        self._reporter.answered(receiver, answer)
         ms = 1000 * (time.monotonic() - started)
         line = f"notified {receiver} at {answer.at}: {answer.status} {answer.line} ({ms:.1f} ms)"
         good = answer.status in (200, 202)

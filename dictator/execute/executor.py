@@ -45,10 +45,12 @@ WINDOW_STEPS = (Pause, Drain, Fence, Promote)
 
 
 class Executor:
-    """One run of one plan. `receipt` is filled step by step, also where it ends in an error."""
+    """One run of one plan. `receipt` is filled step by step, also where it ends in an error; `serving` as in apply."""
 
-    def __init__(self, runtime: Runtime, settings: Settings, receipt: Receipt) -> None:
-        self._run = Run(runtime, settings, receipt)
+    def __init__(
+        self, runtime: Runtime, settings: Settings, receipt: Receipt, serving: Callable[[], None] = lambda: None
+    ) -> None:
+        self._run = Run(runtime, settings, receipt, serving)
         window = Window(self._run)
         self._unreported: list[tuple[Step, float, Figures]] = []
         self._handlers: dict[type[Step], Callable[[Run, Any], Figures]] = {

@@ -38,6 +38,8 @@ class Run:
     runtime: Runtime
     settings: Settings
     receipt: Receipt
+    # tells whoever wants to know that the promoted master takes writes; never raises
+    serving: Callable[[], None] = lambda: None
     # what the promoted master could not be given yet
     unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)

@@ -206,6 +206,8 @@ class Window:
             self._unpause(source)
         except NoAnswer as error:
             return error
+        # DNS need not wait for the slaves. Not before that answer: another dictator would have ended the connection
+        self._run.serving()
         return self._run.move((source,), master).get(source)
 
     def _move_halted(self, master: Instance) -> None:

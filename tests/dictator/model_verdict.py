@@ -53,10 +53,32 @@ def apply(runtime: Runtime, master: str, *, planner: Plans = plan, force: bool =
         Planner(SETTINGS.cluster, numbered(runtime.name, planner)),
         narration=Narration(log),
         force=force,
+        serving=lambda: serve(runtime.cluster, master, force=force),
     )
-    if runtime.cluster.published is not None:
-        runtime.cluster.published |= {master}
+    publish(runtime.cluster, master)
     return receipt
+
+
+def publish(cluster: Cluster, master: str) -> None:
+    """Has clients come to that master."""
+    if cluster.published is not None:
+        cluster.published |= {master}
+
+
+def serve(cluster: Cluster, master: str, *, force: bool) -> None:
+    """Publishes a master that serves, though the run isn't over: it is one, and lacks nothing that another one has.
+
+    Unless its disk, or what its address leads to, has been exchanged just then: nobody can know.
+    """
+    publish(cluster, master)
+    if cluster.lost_disk or is_foreign(cluster[master]):
+        return
+    if not cluster[master].master:
+        raise Lost(f"{master} is published, and is no master")
+    held = {entry for node in cluster.nodes.values() if not is_foreign(node) for entry in node.log}
+    missing = (set(cluster.acked) - cluster.erased) & held - set(cluster[master].log)
+    if missing and not force:
+        raise Lost(f"{master} is published, and lacks {sorted(missing)}")
 
 
 def numbered(name: str, planner: Plans) -> Plans:

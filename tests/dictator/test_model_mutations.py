@@ -16,7 +16,10 @@ import pytest
 from dictator import plan as planning
 from dictator import source, unrecorded
 from dictator.execute import preparation, window
+from dictator.execute.run import Figures, Run
+from dictator.instance import Instance
 from dictator.lineage import Claim, Record
+from dictator.link import NoAnswer
 from dictator.observation import Observation
 from dictator.observe import observe
 from dictator.plan import Plan, plan
@@ -281,6 +284,32 @@ def test_finds_out_a_connection_that_is_opened_again() -> None:
 
     with pytest.raises(Lost):
         with_two(reopen)
+
+
+def test_finds_out_a_master_that_is_published_before_it_serves(monkeypatch: Patch) -> None:
+    fence = window.Window.fence
+
+    def tell_at_once(self: window.Window, run: Run, step: Fence) -> Figures:
+        figures = fence(self, run, step)
+        run.serving()
+        return figures
+
+    monkeypatch.setattr(window.Window, "fence", tell_at_once)
+    with pytest.raises(Lost, match="is published, and is no master"):
+        from_every_start()
+
+
+def test_finds_out_a_master_that_is_published_though_another_dictator_has_taken_over(monkeypatch: Patch) -> None:
+    release = window.Window._release
+
+    def tell_anyway(self: window.Window, source: Instance, master: Instance) -> NoAnswer | None:
+        late = release(self, source, master)
+        self._run.serving()
+        return late
+
+    monkeypatch.setattr(window.Window, "_release", tell_anyway)
+    with pytest.raises(Lost, match="is published, and is no master"):
+        with_two()
 
 
 def only_named(connection: ModelConnection, *_: object) -> object:

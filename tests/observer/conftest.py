@@ -6,7 +6,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +48,8 @@ class Reply:
     status: int
     line: str = "OK"
     headers: Mapping[str, str] = field(default_factory=dict)
+    # is sent before, a piece at a time, as it is
+    early: Iterable[bytes] = ()
 
 
 class QuietServer(ThreadingHTTPServer):
@@ -108,6 +110,8 @@ class Receiver:
         except queue.Empty:
             reply = Reply(200)
         self.puts.append(Put(handler.path, body, dict(handler.headers)))
+        for piece in reply.early:
+            handler.wfile.write(piece)
         self.go_on.wait(60)
         if not reply.status:
             handler.connection.shutdown(socket.SHUT_RDWR)
@@ -206,6 +210,15 @@ def dictator() -> Iterator[Receiver]:
 @pytest.fixture
 def dnsd() -> Iterator[Receiver]:
     """The second receiver."""
+    receiver = Receiver()
+    receiver.start()
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def third() -> Iterator[Receiver]:
+    """A receiver that is notified only where a test names it."""
     receiver = Receiver()
     receiver.start()
     yield receiver
