@@ -1,6 +1,7 @@
 """The interim answer to a PUT: who asks for it learns that the new master serves before the slaves are there."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPResponse
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from sandbox.process import wait_until
+from tests.certificates import Authority
 from tests.dictator.group import Group, fill
 from tests.dictator.service import Service, document
 from tests.dictator.test_races import HANDOVER, At, watch
+from tests.safe_redis.test_access import health
 
 # longer than a test takes: the dictator waits for a slave that hangs
 PATIENCE = 60.0
@@ -33,9 +36,27 @@ def proxied(trio: Group) -> Group:
     return trio
 
 
-def send(service: Service, body: str, *, version: str = "1.1", query: str = "", early: str = "1") -> socket.socket:
+class SecureService(Service):
+    """Speaks https, also when it is asked for its health."""
+
+    def answers(self) -> bool:
+        """Whether it is healthy."""
+        return health(self).returncode == 0
+
+
+def send(
+    service: Service,
+    body: str,
+    *,
+    version: str = "1.1",
+    query: str = "",
+    early: str = "1",
+    context: ssl.SSLContext | None = None,
+) -> socket.socket:
     """Sends a PUT; the connection to read the answers from. Without `early` it doesn't ask for an interim one."""
     connection = socket.create_connection((service.host, service.port), PATIENCE)
+    if context:
+        connection = context.wrap_socket(connection, server_hostname="dictator")
     asks = f"Topology-Early: {early}\r\n" if early else ""
     head = f"PUT /master{query} HTTP/{version}\r\nHost: dictator\r\n{asks}Content-Length: {len(body)}\r\n\r\n"
     connection.sendall((head + body).encode())
@@ -70,6 +91,17 @@ def test_says_that_the_new_master_serves_while_a_slave_hangs(proxied: Group, ser
         proxied.servers["c"].process.resume()
         connection.close()
     proxied.is_led_by("b", "a", "c")
+
+
+def test_says_it_by_https_too(trio: Group, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    own = authority.issue("dictator")
+    with SecureService(tmp_path / "log", TLS_CERT_FILE=own.cert, TLS_KEY_FILE=own.key) as service:
+        context = ssl.create_default_context(cafile=authority.ca)
+        answer = answers(send(service, document(trio, "b", "a", "c"), context=context))
+    early, _, final = answer.partition(b"\r\n\r\n")
+    assert early.startswith(b"HTTP/1.1 103 Early Hints\r\nTopology-Master: ")
+    assert final.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 @pytest.mark.parametrize(("version", "early"), [("1.1", ""), ("1.1", "0"), ("1.0", "1")])
