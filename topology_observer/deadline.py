@@ -24,15 +24,15 @@ def response(
     `hinted` is called when an interim answer says that the master serves, see safe_redis.early. TimeoutError, also from
     reading the body, once `seconds` are over.
     """
-    source = cast("socket.socket", _Source(connection.sock, time.monotonic() + seconds))
+    source = _Source(connection.sock, time.monotonic() + seconds)
     while True:
-        answer = HTTPResponse(source, method=method)
+        answer = HTTPResponse(cast("socket.socket", source), method=method)
         answer.begin()
         if not 100 <= answer.status < 200:
             return answer
         answer.fp = None  # type: ignore[assignment] # its end would close what the next one is read from
         if early.MASTER in answer.headers:
-            hinted()
+            source.without(hinted)
 
 
 class _Source(io.RawIOBase):
@@ -46,6 +46,12 @@ class _Source(io.RawIOBase):
     def makefile(self, _: str) -> "io.BufferedReader[_Source]":
         """What HTTPResponse asks its socket for: the same each time, since it holds what was received already."""
         return self._buffered
+
+    def without(self, other: Callable[[], None]) -> None:
+        """Does something else, whose time doesn't count."""
+        began = time.monotonic()
+        other()
+        self._deadline += time.monotonic() - began
 
     def readable(self) -> bool:
         return True

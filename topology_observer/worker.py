@@ -7,7 +7,7 @@ is wrong has been wrong for another minute. A topology that was defined since wa
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from enum import Enum
 from functools import partial
@@ -26,7 +26,7 @@ from topology_observer.notify import Answer, Notifier, NotSent, Request
 from topology_observer.pause import PauseKey
 from topology_observer.settings import Receiver, Settings
 from topology_observer.status import Reporter
-from topology_observer.turns import Turns
+from topology_observer.turns import in_turn
 from topology_observer.watch import FORCE, Mailbox, Trigger
 
 log = logging.getLogger(__name__)
@@ -182,12 +182,8 @@ class Worker:
         notifications = [
             partial(self._notify, receiver, place, request) for receiver, place in zip(receivers, places, strict=True)
         ]
-        with Turns(notifications) as turns:
-            return self._outcome(zip(receivers, turns.answers(), strict=True))
-
-    def _outcome(self, answers: Iterable[tuple[Receiver, Answer]]) -> Outcome:
         outcome = Outcome.APPLIED
-        for receiver, answer in answers:
+        for receiver, answer in zip(receivers, in_turn(notifications), strict=True):
             self._reporter.answered(receiver, answer)
             if answer.outdated:
                 self._epoch.check(answer.newest)
