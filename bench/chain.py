@@ -4,10 +4,11 @@ In a cluster of three nodes, the trigger is written and the master moves, again 
 of its own writes, and rediscovers the master by SRV when a write fails. All figures are in ms.
 
 The phases follow one another, by the services' own logs: trigger (written, until the observer sends PUT /master),
-resolve and observe, prepare (writes go on), window (pause to hand-over), follow, answer (until the observer sends PUT
-/dns). By the client's: visible (from then until a look-up has found the new master) and first ack (from then on).
-publish is all of PUT /dns, of which the master's record is the first write; lookup is the look-up that found it.
-outage is what the client lived through: from its last ack on the old master to its first on the new one.
+resolve and observe, prepare (writes go on), window (pause to promotion), answer (the dictator's interim one, until the
+observer sends PUT /dns). By the client's: visible (from then until a look-up has found the new master) and first ack
+(from then on). follow is what the slaves need meanwhile. publish is all of PUT /dns, of which the master's record is the
+first write; lookup is the look-up that found it. outage is what the client lived through: from its last ack on the old
+master to its first on the new one.
 """
 
 import json
@@ -21,8 +22,8 @@ from bench import ROOT, common, figures, logs
 from sandbox.cluster import Cluster
 from sandbox.process import wait_until
 
-PHASES = ("trigger", "resolve", "observe", "prepare", "window", "follow", "answer", "visible", "first ack")
-APART = ("publish", "lookup", "outage")
+PHASES = ("trigger", "resolve", "observe", "prepare", "window", "answer", "visible", "first ack")
+APART = ("follow", "publish", "lookup", "outage")
 HEADS = ("phase", "min", "median", "p99")
 SERVICE = "master.redis-1.docker"
 JSON = {"LOG_FORMAT": "json"}
@@ -174,11 +175,11 @@ def _phases(change: dict[str, Any], report: dict[str, Any], place: int) -> dict[
         "resolve": logs.took(dictator, "resolve "),
         "observe": logs.took(dictator, "observe "),
         "prepare": logs.took(dictator, "prepare ", "verify ", "intend ", "halt "),
-        "window": logs.took(dictator, "pause ", "drain ", "fence ", "promote ", "hand over "),
-        "follow": logs.took(dictator, "follow "),
-        "answer": (dns.began - logs.first(dictator, "applied ").at) * 1000,
+        "window": logs.took(dictator, "pause ", "drain ", "fence ", "promote "),
+        "answer": (dns.began - logs.first(dictator, "hand over ").began) * 1000,
         "visible": (lookup[1] - dns.began) * 1000,
         "first ack": (first - lookup[1]) * 1000,
+        "follow": logs.took(dictator, "hand over ", "follow "),
         "publish": dns.ms,
         "lookup": (lookup[1] - lookup[0]) * 1000,
         "outage": (first - last) * 1000,

@@ -28,7 +28,7 @@ class NoMasterError(Exception):
 
 def pause_after(errors: int) -> float:
     """Seconds to wait after so many errors in a row: short while a switch may take, long enough for an outage."""
-    return 0.002 if errors <= 10 else 0.05
+    return 0.001 if errors <= 20 else 0.05
 
 
 def connect(endpoint: Endpoint) -> Connection:
