@@ -6,9 +6,11 @@ of its own writes, and rediscovers the master by SRV when a write fails. All fig
 The phases follow one another, by the services' own logs: trigger (written, until the observer sends PUT /master),
 resolve and observe, prepare (writes go on), window (pause to promotion), answer (the dictator's interim one, until the
 observer sends PUT /dns). By the client's: visible (from then until a look-up has found the new master) and first ack
-(from then on). follow is what the slaves need meanwhile. publish is all of PUT /dns, of which the master's record is the
-first write; lookup is the look-up that found it. outage is what the client lived through: from its last ack on the old
-master to its first on the new one.
+(from then on).
+
+follow is what the slaves need meanwhile. publish is all of PUT /dns, of which the master's record is the first write;
+lookup is the look-up that found it. outage is what the client lived through: from its last ack on the old master to its
+first on the new one.
 """
 
 import json

@@ -93,11 +93,13 @@ class Publisher:
         present = self._present()
         standing = {key for key in due if self._zone.stands(key, values[key], present.get(key))}
         self._due |= {key: due[key] for key in standing}
-        self._all(
-            lambda key: self._write(key, values[key]),
-            [key for key in values if key not in standing and key != self._master_key],
-        )
+        others = [key for key in values if key not in standing and key != self._master_key]
+        self._zone.learn_missing(key for key in others if key not in present and self._listed(key))
+        self._all(lambda key: self._write(key, values[key]), others)
         self._remove_others(present, values)
+
+    def _listed(self, key: str) -> bool:
+        return key.rpartition("/")[0] in self._directories
 
     def _present(self) -> dict[str, Node]:
         """All slaves' records in etcd, by their keys."""

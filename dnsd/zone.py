@@ -5,6 +5,7 @@ back: the index that it asks for is gone.
 """
 
 import logging
+from collections.abc import Iterable
 
 from dnsd.ledger import Ledger
 from dnsd.records import NO_SERVICE
@@ -54,6 +55,19 @@ class Zone:
                 return
         raise _rejected(key)
 
+    def learn_missing(self, keys: Iterable[str]) -> None:
+        """Has slaves' records that etcd was just seen not to hold created without another look at each.
+
+        But those that were written here, and are gone. Superseded where the current publication is another one by now.
+        """
+        if new := [key for key in keys if key not in self._indexes]:
+            self._check(*new)
+            self._indexes |= dict.fromkeys(new, 0)
+
+    def _check(self, *keys: str) -> None:
+        if self._ledger.outrun():
+            raise Superseded(f"another dnsd has published before {', '.join(keys)} was written")
+
     def write_slave(self, key: str, value: str) -> None:
         """Writes a slave's record."""
         known = key in self._indexes
@@ -61,8 +75,7 @@ class Zone:
             return
         for _ in range(ATTEMPTS):
             node = self._store.get(key)
-            if self._ledger.outrun():
-                raise Superseded(f"another dnsd has published before {key} was written")
+            self._check(key)
             if self._swap(key, value, node.index if node else 0):
                 _log_healing(key, value, node, known=known)
                 return
