@@ -7,7 +7,6 @@ import pytest
 
 from sandbox.etcd import EtcdServer
 from sandbox.skydns import SkyDns
-from sandbox.web import LOOPBACK, request
 from tests.dnsd.conftest import DOMAIN, Dnsd
 
 
@@ -77,18 +76,6 @@ def test_writes_master_then_slaves_then_deletes(dnsd: Dnsd) -> None:
     order = [log.rindex(f"wrote {DOMAIN}/master"), log.rindex(f"wrote {DOMAIN}/slaves/core-01")]
     order += [log.rindex(f"removed {DOMAIN}/slaves/core-02"), log.rindex(f"removed {DOMAIN}/slaves/core-03")]
     assert order[0] < order[1] < min(order[2:])
-
-
-def test_a_switch_asks_etcd_for_nothing_that_it_has_just_seen_missing(dnsd: Dnsd) -> None:
-    def missed() -> int:
-        stats = json.loads(request((LOOPBACK, dnsd.etcd.port), "GET", "/v2/stats/store").body)
-        return int(stats["getsFail"])
-
-    dnsd.put("core-01", "core-02", "core-03")
-    before = missed()
-    assert dnsd.put("core-02", "core-01", "core-03")[0] == 200
-    assert dnsd.published() == {"master": at(2), "slaves/core-01": at(1), "slaves/core-03": at(3)}
-    assert missed() == before
 
 
 def test_a_master_without_slaves_is_a_topology(dnsd: Dnsd) -> None:

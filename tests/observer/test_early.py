@@ -10,7 +10,8 @@ from tests.observer.test_answers import dripping
 from tests.observer.test_status import status, wait_for_state
 
 CHAINED = "/config/redis-1/chained-trigger"
-EARLY = b"HTTP/1.1 103 Early Hints\r\nTopology-Master: a\r\n\r\n"
+HINT = "103 Early Hints\r\nTopology-Master: a"
+EARLY = f"HTTP/1.1 {HINT}\r\n\r\n".encode()
 HINTED = Reply(200, early=[EARLY])
 ONCE = {"RETRY_FIRST": "3600", "RETRY_MAX": "3600"}
 APPLIED = "every receiver answered 200"
@@ -113,6 +114,7 @@ def test_a_failure_after_the_hint_repeats_the_run(
     applied = wait_for_state(etcd, "applied")
     assert [receiver["url"] for receiver in applied["receivers"]] == [dictator.url(), dnsd.url("/dns")]
     assert repeats(dictator, dnsd) == [[False, True]] * 2
+    assert [put.headers["Topology-Early"] for put in (*dictator.puts, *dnsd.puts)] == ["1"] * 4
 
 
 @pytest.mark.parametrize("refusal", [400, 409])
@@ -164,14 +166,14 @@ def test_a_dnsd_that_fails_early_fails_the_run(
     assert repeats(dictator, dnsd) == [[False, True]] * 2
 
 
-@pytest.mark.parametrize(("piece", "puts"), [(EARLY, 1), (b"HTTP/1.1 100 Continue\r\n\r\n", 0)], ids=["103", "100"])
+@pytest.mark.parametrize("head", [HINT, "103 Early Hints\r\nLink: x", "102 Processing", "100 Continue"])
 def test_interim_answers_without_end_are_given_up(
-    dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, piece: bytes, puts: int
+    dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, head: str
 ) -> None:
-    dictator.will_reply(Reply(0, early=dripping(b"", piece)))
+    dictator.will_reply(Reply(0, early=dripping(b"", f"HTTP/1.1 {head}\r\n\r\n".encode())))
     observer = start_observer(NOTIFY_TIMEOUT="0.5", **ONCE)
     observer.says(f"failed: NoAnswer: {dictator.url()}")
-    assert (len(dictator.puts), len(dnsd.puts)) == (1, puts)
+    assert (len(dictator.puts), len(dnsd.puts)) == (1, 1 if head == HINT else 0)
 
 
 @pytest.mark.parametrize("answer", [503, 202, 0])
