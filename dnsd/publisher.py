@@ -94,8 +94,8 @@ class Publisher:
         standing = {key for key in due if self._zone.stands(key, values[key], present.get(key))}
         self._due |= {key: due[key] for key in standing}
         others = [key for key in values if key not in standing and key != self._master_key]
-        self._zone.learn_missing(key for key in others if key not in present and self._listed(key))
-        self._all(lambda key: self._write(key, values[key]), others)
+        new = self._zone.new(key for key in others if key not in present and self._listed(key))
+        self._all(lambda key: self._write(key, values[key], new=key in new), others)
         self._remove_others(present, values)
 
     def _listed(self, key: str) -> bool:
@@ -210,9 +210,11 @@ class Publisher:
                 left_out[str(error)] = None
         return values, tuple(left_out)
 
-    def _write(self, key: str, value: str) -> None:
-        write = self._zone.write_master if key == self._master_key else self._zone.write_slave
-        write(key, value)
+    def _write(self, key: str, value: str, *, new: bool = False) -> None:
+        if key == self._master_key:
+            self._zone.write_master(key, value)
+        else:
+            self._zone.write_slave(key, value, new=new)
         metrics.WRITES.inc()
         self._due[key] = time.monotonic() + self._settings.ttl_refresh
 

@@ -55,23 +55,24 @@ class Zone:
                 return
         raise _rejected(key)
 
-    def learn_missing(self, keys: Iterable[str]) -> None:
-        """Has slaves' records that etcd was just seen not to hold created without another look at each.
+    def new(self, keys: Iterable[str]) -> frozenset[str]:
+        """Of slaves' records that etcd was just seen not to hold, those that weren't written here.
 
-        But those that were written here, and are gone. Superseded where the current publication is another one by now.
+        Superseded where there are any, and the current publication is another one by now.
         """
-        if new := [key for key in keys if key not in self._indexes]:
+        new = frozenset(key for key in keys if key not in self._indexes)
+        if new:
             self._check(*new)
-            self._indexes |= dict.fromkeys(new, 0)
+        return new
 
     def _check(self, *keys: str) -> None:
         if self._ledger.outrun():
-            raise Superseded(f"another dnsd has published before {', '.join(keys)} was written")
+            raise Superseded(f"another dnsd has published before {', '.join(sorted(keys))} was written")
 
-    def write_slave(self, key: str, value: str) -> None:
-        """Writes a slave's record."""
+    def write_slave(self, key: str, value: str, *, new: bool = False) -> None:
+        """Writes a slave's record; if it is `new`, without another look at what etcd holds."""
         known = key in self._indexes
-        if self._rewrite(key, value):
+        if self._swap(key, value, 0) if new else self._rewrite(key, value):
             return
         for _ in range(ATTEMPTS):
             node = self._store.get(key)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from safe_redis.errors import TopologyError
 from topology_observer.notify import Answer
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ def in_turn(notifications: Sequence[Notification]) -> Iterator[Answer]:
             return
         try:
             early[at] = notify(at)
-        except Exception as error:  # noqa: BLE001 - says nothing of the one before
-            log.warning("failed to notify early: %s", error)
+        except Exception as error:  # says nothing of the one before
+            log.warning("failed to notify early: %s", error, exc_info=not isinstance(error, TopologyError))
             early[at] = error
 
     for at in range(len(notifications)):
