@@ -54,7 +54,7 @@ class Cluster:
 
     `late` are the groups that are still on the way, each with its connection. `backups` are copies of single disks.
     `touched` are instances of other clusters that a dictator has changed, `forgotten` are writes that an older disk
-    lacks without any trace.
+    lacks without any trace. `parted`: a dictator doesn't reach all instances.
 
     `everywhere`: a client writes to every master (of those that were `published`, if that is a set), before and after
     each group that changes something; otherwise to one instance, that of its last write, before and after every group.
@@ -72,6 +72,7 @@ class Cluster:
         self.clients_try: tuple[Address, ...] = ()
         self.everywhere = False
         self.published: frozenset[str] | None = None
+        self.parted = False
         self.connections: dict[Connection, str] = {}
         self.late: list[tuple[Connection, tuple[Command, ...]]] = []
         self.backups: dict[str, tuple[tuple[Entry, ...], Address | None]] = {}

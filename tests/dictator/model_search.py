@@ -110,6 +110,7 @@ def explore(
 
     `first` ends at the first violation; `limit` at so many states.
     """
+    start.parted = any(actor.reach for actor in actors)
     search = _Search(check, switches, limit, first=first)
     stack: list[tuple[Path, int]] = [((number,), switches) for number in reversed(range(len(actors)))]
     while stack and not search.result.cut:

@@ -68,10 +68,11 @@ def publish(cluster: Cluster, master: str) -> None:
 def serve(cluster: Cluster, master: str, *, force: bool) -> None:
     """Publishes a master that serves, though the run isn't over: it is one, and lacks nothing that another one has.
 
-    Unless its disk, or what its address leads to, has been exchanged just then: nobody can know.
+    Unless its disk, or what its address leads to, has been exchanged just then, or another dictator has made it a slave
+    that doesn't reach the source: nobody can know. Of two topologies, dnsd takes the newer one.
     """
     publish(cluster, master)
-    if cluster.lost_disk or is_foreign(cluster[master]):
+    if cluster.lost_disk or cluster.parted or is_foreign(cluster[master]):
         return
     if not cluster[master].master:
         raise Lost(f"{master} is published, and is no master")
