@@ -40,7 +40,7 @@ class Member:
     def __init__(self, url: str, settings: EtcdSettings) -> None:
         self.url = url
         self._timeout = settings.etcd_timeout
-        self._pool = urllib3.PoolManager(
+        self.pool = urllib3.PoolManager(
             maxsize=KEPT,
             retries=False,
             cert_file=settings.etcd_cert_file or None,
@@ -60,7 +60,7 @@ class Member:
         """The member's answer within `timeout` seconds (ETCD_TIMEOUT); MemberFailed without one."""
         limits = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout or self._timeout)
         try:
-            response = self._pool.request(method, self.url + path, headers=headers, body=body, timeout=limits)
+            response = self.pool.request(method, self.url + path, headers=headers, body=body, timeout=limits)
         except HTTPError as error:
             raise _failed(error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -71,7 +71,7 @@ class Member:
         """The answer to a POST, read bit by bit; it is closed at the end of the `with`."""
         limits = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=self._timeout)
         try:
-            response = self._pool.request(
+            response = self.pool.request(
                 "POST", self.url + path, headers=headers, body=body, timeout=limits, preload_content=False
             )
         except HTTPError as error:
@@ -83,7 +83,7 @@ class Member:
 
     def forget(self) -> None:
         """Drop the connections that are kept."""
-        self._pool.clear()
+        self.pool.clear()
 
 
 class Members:

@@ -16,7 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from safe_redis.errors import Rejected
 from safe_redis.etcd.failure import MemberFailed
-from safe_redis.etcd.members import CONNECT_TIMEOUT, KEPT, Member, Members
+from safe_redis.etcd.members import CONNECT_TIMEOUT, Member, Members
 from safe_redis.etcd.settings import EtcdSettings
 from safe_redis.etcd.store import Cleared, Event, Listing, Node, Reading
 
@@ -139,7 +139,7 @@ class StoreV2:
         limits = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout or self._settings.etcd_timeout)
 
         def request(member: Member) -> tuple[Mapping[str, str], _Result | _Error]:
-            client = self._client(member.url)
+            client = self._client(member)
             # a store without indexes to compare may be another etcd by now; whoever compares them looks at the id
             client.expected_cluster_id = None
             try:
@@ -147,35 +147,31 @@ class StoreV2:
             except etcd.EtcdWatchTimedOut:  # before its base class, which is a failure
                 raise _TimedOut from None
             except etcd.EtcdException as error:
-                said = _error(error, f"etcd at {member.url} refused to {what}", allow, client)
+                said = _error(error, f"etcd at {member.url} refused to {what}", allow)
                 index = str((error.payload or {}).get("index", 0))
                 return {"x-etcd-index": index, "x-etcd-cluster-id": client.cluster}, said
             return answer.headers, _result(answer.status, answer.data)
 
         return self._members.ask(what, request, once=once)
 
-    def _client(self, url: str) -> _Client:
+    def _client(self, member: Member) -> _Client:
         # two threads may both make one; the first that is kept serves both
-        return self._clients.get(url) or self._clients.setdefault(url, _connect(url, self._settings, self._password))
+        known = self._clients.get(member.url)
+        return known or self._clients.setdefault(member.url, _connect(member, self._settings, self._password))
 
 
-def _connect(url: str, settings: EtcdSettings, password: str) -> _Client:
-    parts = urlsplit(url)
-    cert: str | tuple[str, str] | None = settings.etcd_cert_file or None
-    if settings.etcd_cert_file and settings.etcd_key_file:
-        cert = (settings.etcd_cert_file, settings.etcd_key_file)
+def _connect(member: Member, settings: EtcdSettings, password: str) -> _Client:
+    parts = urlsplit(member.url)
     client = _Client(
         host=f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname,
         port=parts.port,
         protocol=parts.scheme,
-        cert=cert,
-        ca_cert=settings.etcd_ca_file or None,
         username=settings.etcd_username or None,
         password=password or None,
     )
-    # urllib3 sends PUT, GET and DELETE again, three times, unless it is told not to
+    # the member's own connections: they have its certificates, send nothing again, and are dropped when it fails
     client.http.clear()
-    client.http.connection_pool_kw |= {"retries": False, "maxsize": KEPT}
+    client.http = member.pool
     return client
 
 
@@ -190,7 +186,7 @@ def _result(status: int, body: bytes) -> _Result:
         raise MemberFailed(f"answered {status} with {body[:200]!r}") from None
 
 
-def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...], client: _Client) -> _Error:
+def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...]) -> _Error:
     """The error that etcd answered, if its code is in `allow`; else Rejected or MemberFailed."""
     payload: Mapping[str, Any] = error.payload or {}
     said = _Error(str(payload.get("message", error)), int(payload.get("errorCode", 0)), str(payload.get("cause", "")))
@@ -198,7 +194,6 @@ def _error(error: etcd.EtcdException, refused: str, allow: tuple[int, ...], clie
         return said
     if said.errorCode in REJECTIONS or payload.get("status") in (401, 403):
         raise Rejected(f"{refused}: {said}")
-    client.http.clear()
     cause = getattr(error, "cause", None)
     sent = not isinstance(cause, NewConnectionError | ConnectTimeoutError)
     raise MemberFailed(str(cause or said), sent=sent)
