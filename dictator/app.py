@@ -2,6 +2,7 @@
 
 import logging
 import os
+from functools import partial
 
 import msgspec
 from flask import Flask, Response, request
@@ -41,15 +42,11 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
         force, dry_run = _flag("force"), _flag("dry_run")
         if dry_run:
             return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
-        version, repeat = from_headers(request.headers.get), is_repeat(request.headers.get)
-        serving = early.hint(request.environ, str(topology.master))
-        receipt = journal.record(
-            topology,
-            lambda: dictator.apply(
-                topology, force=force, repeat=repeat, admit=lambda: admitted.admit(version), serving=serving
-            ),
-            force=force,
-        )
+        header, send = request.headers.get, request.environ.get("wsgi.early_hints")
+        version, repeat = from_headers(header), is_repeat(header)
+        admit, serving = partial(admitted.admit, version), partial(early.answer, header, send, str(topology.master))
+        apply = partial(dictator.apply, topology, force=force, repeat=repeat, admit=admit, serving=serving)
+        receipt = journal.record(topology, apply, force=force)
         return _answer(receipt)
 
     app = document_app("dictator", "/master", put, settings, dictator.repeats)

@@ -57,7 +57,7 @@ def converge(
     *,
     narration: Narration,
     force: bool,
-    serving: Callable[[], None] = lambda: None,
+    serving: Callable[[], None],
 ) -> None:
     """Observes (by `observe_all`), plans and executes until a plan is done; receipt and narration say what it took.
 
@@ -171,7 +171,7 @@ class Dictator:
             admit()
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
-            self._converge(topology, receipt, serving, force=force, repeat=repeat)
+            self._converge(topology, receipt, force=force, repeat=repeat, serving=serving)
             receipt.duration_ms = round((time.perf_counter() - started) * 1000, 3)
             self.applied = topology
             self._say_outcome(receipt, repeat=repeat)
@@ -187,7 +187,7 @@ class Dictator:
         self.repeats.log(logging.INFO, OUTCOME, line, again=bool(receipt.open), what=what)
 
     def _converge(
-        self, topology: Topology, receipt: Receipt, serving: Callable[[], None], *, force: bool, repeat: bool
+        self, topology: Topology, receipt: Receipt, *, force: bool, repeat: bool, serving: Callable[[], None]
     ) -> None:
         narration = Narration(log)
         try:

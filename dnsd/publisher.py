@@ -94,11 +94,12 @@ class Publisher:
         standing = {key for key in due if self._zone.stands(key, values[key], present.get(key))}
         self._due |= {key: due[key] for key in standing}
         others = [key for key in values if key not in standing and key != self._master_key]
-        new = self._zone.new(key for key in others if key not in present and self._listed(key))
-        self._all(lambda key: self._write(key, values[key], new=key in new), others)
+        to_create = self._zone.to_create(key for key in others if key not in present and self._listed(key))
+        self._all(lambda key: self._write(key, values[key], create=key in to_create), others)
         self._remove_others(present, values)
 
     def _listed(self, key: str) -> bool:
+        """Whether `_present` would have it."""
         return key.rpartition("/")[0] in self._directories
 
     def _present(self) -> dict[str, Node]:
@@ -210,11 +211,11 @@ class Publisher:
                 left_out[str(error)] = None
         return values, tuple(left_out)
 
-    def _write(self, key: str, value: str, *, new: bool = False) -> None:
+    def _write(self, key: str, value: str, *, create: bool = False) -> None:
         if key == self._master_key:
             self._zone.write_master(key, value)
         else:
-            self._zone.write_slave(key, value, new=new)
+            self._zone.write_slave(key, value, create=create)
         metrics.WRITES.inc()
         self._due[key] = time.monotonic() + self._settings.ttl_refresh
 

@@ -55,24 +55,24 @@ class Zone:
                 return
         raise _rejected(key)
 
-    def new(self, keys: Iterable[str]) -> frozenset[str]:
-        """Of slaves' records that etcd was just seen not to hold, those that weren't written here.
+    def to_create(self, missing: Iterable[str]) -> frozenset[str]:
+        """Of slaves' records that etcd was just seen not to hold, those that `write_slave` may create.
 
-        Superseded where there are any, and the current publication is another one by now.
+        A record that was written here, and is gone, is none of them. Superseded where another dnsd has published since.
         """
-        new = frozenset(key for key in keys if key not in self._indexes)
-        if new:
-            self._check(*new)
-        return new
+        unknown = frozenset(key for key in missing if key not in self._indexes)
+        if unknown:
+            self._check(*unknown)
+        return unknown
 
     def _check(self, *keys: str) -> None:
         if self._ledger.outrun():
             raise Superseded(f"another dnsd has published before {', '.join(sorted(keys))} was written")
 
-    def write_slave(self, key: str, value: str, *, new: bool = False) -> None:
-        """Writes a slave's record; if it is `new`, without another look at what etcd holds."""
+    def write_slave(self, key: str, value: str, *, create: bool = False) -> None:
+        """Writes a slave's record. To `create` it, etcd isn't asked again what it holds, unless that fails."""
         known = key in self._indexes
-        if self._swap(key, value, 0) if new else self._rewrite(key, value):
+        if self._swap(key, value, 0) if create else self._rewrite(key, value):
             return
         for _ in range(ATTEMPTS):
             node = self._store.get(key)

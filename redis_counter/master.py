@@ -29,8 +29,8 @@ class NoMasterError(Exception):
 def pause_after(errors: int) -> float:
     """Seconds to wait after so many errors in a row.
 
-    No switch is in DNS within the first few milliseconds, and who asks then takes time from those that bring it about.
-    After that it is soon; an outage takes longer.
+    It takes a switch some milliseconds to reach DNS, and asking meanwhile only slows it down. From then on the new master
+    may be there at any moment. After many errors this is no switch but an outage.
     """
     if errors == 1:
         return 0.005

@@ -5,7 +5,7 @@ comes first for the answer.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -16,23 +16,16 @@ REQUEST = "Topology-Early"
 MASTER = "Topology-Master"
 
 
-def hint(environ: Mapping[str, Any], master: str) -> Callable[[], None]:
-    """What sends the interim answer to the request of this WSGI environ; it does nothing where none is asked for.
+def answer(
+    header: Callable[[str], str | None], send: Callable[[list[tuple[str, str]]], Any] | None, master: str
+) -> None:
+    """Says that `master` serves, by the server's `wsgi.early_hints`, if the request asks for it.
 
     Its sender may have gone: that is logged, and the work goes on.
     """
-    send = environ.get("wsgi.early_hints")
-    if send is None or environ.get("HTTP_" + REQUEST.upper().replace("-", "_")) != "1":
-        return _nothing
-
-    def tell() -> None:
-        try:
-            send([(MASTER, master)])
-        except OSError as error:
-            log.warning("could not tell the sender of the PUT that %s serves: %r", master, error)
-
-    return tell
-
-
-def _nothing() -> None:
-    """Nobody wants to know."""
+    if send is None or header(REQUEST) != "1":
+        return
+    try:
+        send([(MASTER, master)])
+    except OSError as error:
+        log.warning("could not tell the sender of the PUT that %s serves: %r", master, error)

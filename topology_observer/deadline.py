@@ -32,7 +32,7 @@ def response(
             return answer
         answer.fp = None  # type: ignore[assignment] # its end would close what the next one is read from
         if early.MASTER in answer.headers:
-            source.without(hinted)
+            source.off_the_clock(hinted)
 
 
 class _Source(io.RawIOBase):
@@ -47,10 +47,10 @@ class _Source(io.RawIOBase):
         """What HTTPResponse asks its socket for: the same each time, since it holds what was received already."""
         return self._buffered
 
-    def without(self, other: Callable[[], None]) -> None:
-        """Does something else, whose time doesn't count."""
+    def off_the_clock(self, work: Callable[[], None]) -> None:
+        """Calls `work`, whose time doesn't count."""
         began = time.monotonic()
-        other()
+        work()
         self._deadline += time.monotonic() - began
 
     def readable(self) -> bool:

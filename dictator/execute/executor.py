@@ -47,9 +47,7 @@ WINDOW_STEPS = (Pause, Drain, Fence, Promote)
 class Executor:
     """One run of one plan. `receipt` is filled step by step, also where it ends in an error; `serving` as in apply."""
 
-    def __init__(
-        self, runtime: Runtime, settings: Settings, receipt: Receipt, serving: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, runtime: Runtime, settings: Settings, receipt: Receipt, serving: Callable[[], None]) -> None:
         self._run = Run(runtime, settings, receipt, serving)
         window = Window(self._run)
         self._unreported: list[tuple[Step, float, Figures]] = []

@@ -39,7 +39,7 @@ class Run:
     settings: Settings
     receipt: Receipt
     # tells whoever wants to know that the promoted master takes writes; never raises
-    serving: Callable[[], None] = lambda: None
+    serving: Callable[[], None]
     # what the promoted master could not be given yet
     unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)

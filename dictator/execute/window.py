@@ -206,7 +206,7 @@ class Window:
             self._unpause(source)
         except NoAnswer as error:
             return error
-        # DNS need not wait for the slaves. Not before that answer: another dictator would have ended the connection
+        # DNS need not wait for the slaves. But for that answer: another dictator would have ended this connection
         self._run.serving()
         return self._run.move((source,), master).get(source)
 

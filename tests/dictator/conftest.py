@@ -32,6 +32,14 @@ def trio(group: Group) -> Group:
     return group
 
 
+@pytest.fixture
+def proxied(trio: Group) -> Group:
+    """The trio, with a proxy before each of them, through which they also follow each other."""
+    trio.proxy("a", "b", "c")
+    trio.follow("a", "b", "c")
+    return trio
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (name, flavour), figures in FIGURES.items():

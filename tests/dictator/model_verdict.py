@@ -68,8 +68,8 @@ def publish(cluster: Cluster, master: str) -> None:
 def serve(cluster: Cluster, master: str, *, force: bool) -> None:
     """Publishes a master that serves, though the run isn't over: it is one, and lacks nothing that another one has.
 
-    Unless its disk, or what its address leads to, has been exchanged just then, or another dictator has made it a slave
-    that doesn't reach the source: nobody can know. Of two topologies, dnsd takes the newer one.
+    Nobody can know that if its disk, or what its address leads to, has just been exchanged, or if another dictator,
+    which doesn't reach the source, has made it a slave. Of two topologies, dnsd takes the newer one.
     """
     publish(cluster, master)
     if cluster.lost_disk or cluster.parted or is_foreign(cluster[master]):

@@ -29,13 +29,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield made
 
 
-@pytest.fixture
-def proxied(trio: Group) -> Group:
-    trio.proxy("a", "b", "c")
-    trio.follow("a", "b", "c")
-    return trio
-
-
 class SecureService(Service):
     """Speaks https, also when it is asked for its health."""
 
@@ -155,6 +148,7 @@ def test_goes_on_where_whoever_asked_has_gone(proxied: Group, service: Service) 
     watch(proxied, At("a", "CLIENT PAUSE", lambda: reset(connection)))
     wait_until(lambda: "applied master" in service.log, "the topology is applied", PATIENCE)
     proxied.is_led_by("b", "a", "c")
+    assert "could not tell the sender of the PUT" in service.log
     assert "Traceback" not in service.log
 
 

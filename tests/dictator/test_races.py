@@ -58,13 +58,6 @@ class At:
         return True
 
 
-@pytest.fixture
-def proxied(trio: Group) -> Group:
-    trio.proxy("a", "b", "c")
-    trio.follow("a", "b", "c")
-    return trio
-
-
 def watch(group: Group, watcher: At | Gate) -> None:
     for proxy in group.proxies.values():
         proxy.watch = watcher

@@ -198,31 +198,29 @@ def config(etcd: EtcdServer) -> Config:
     return Config(etcd)
 
 
-@pytest.fixture
-def dictator() -> Iterator[Receiver]:
-    """The first receiver."""
+def _receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     receiver.start()
     yield receiver
     receiver.stop()
+
+
+@pytest.fixture
+def dictator() -> Iterator[Receiver]:
+    """The first receiver."""
+    yield from _receiver()
 
 
 @pytest.fixture
 def dnsd() -> Iterator[Receiver]:
     """The second receiver."""
-    receiver = Receiver()
-    receiver.start()
-    yield receiver
-    receiver.stop()
+    yield from _receiver()
 
 
 @pytest.fixture
 def third() -> Iterator[Receiver]:
     """A receiver that is notified only where a test names it."""
-    receiver = Receiver()
-    receiver.start()
-    yield receiver
-    receiver.stop()
+    yield from _receiver()
 
 
 @pytest.fixture
