@@ -29,8 +29,8 @@ class NoMasterError(Exception):
 def pause_after(errors: int) -> float:
     """Seconds to wait after so many errors in a row.
 
-    It takes a switch some milliseconds to reach DNS, and asking meanwhile only slows it down. From then on the new master
-    may be there at any moment. After many errors this is no switch but an outage.
+    It takes a switch some milliseconds to reach DNS, and asking meanwhile only slows it down. From then on the new
+    master may be there at any moment. After many errors this is no switch but an outage.
     """
     if errors == 1:
         return 0.005
