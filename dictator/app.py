@@ -44,8 +44,8 @@ def make(dictator: Dictator, settings: Settings | None = None) -> Flask:
             return Response("\n".join(dictator.dry_run(topology, force=force)) + "\n", mimetype="text/plain")
         header, send = request.headers.get, request.environ.get("wsgi.early_hints")
         version, repeat = from_headers(header), is_repeat(header)
-        admit, serving = partial(admitted.admit, version), partial(early.answer, header, send, str(topology.master))
-        apply = partial(dictator.apply, topology, force=force, repeat=repeat, admit=admit, serving=serving)
+        admit, tell = partial(admitted.admit, version), partial(early.answer, header, send, str(topology.master))
+        apply = partial(dictator.apply, topology, force=force, repeat=repeat, admit=admit, tell=tell)
         receipt = journal.record(topology, apply, force=force)
         return _answer(receipt)
 

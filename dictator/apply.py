@@ -19,6 +19,7 @@ from dictator.runtime import RedisRuntime
 from dictator.settings import Settings
 from dictator.state import ClusterState, foreign
 from dictator.status import describe
+from safe_redis.early import Hint
 from safe_redis.errors import DocumentError, Refused, Unavailable
 from safe_redis.fairlock import FairLock
 from safe_redis.repeats import OUTCOME, Repeats
@@ -57,7 +58,7 @@ def converge(
     *,
     narration: Narration,
     force: bool,
-    serving: Callable[[], None],
+    tell: Callable[[Hint], None],
 ) -> None:
     """Observes (by `observe_all`), plans and executes until a plan is done; receipt and narration say what it took.
 
@@ -75,7 +76,7 @@ def converge(
         if not acting:
             _take_over(runtime, state, settings.cluster, receipt, narration)
             acting = True
-        elif Executor(runtime, settings, receipt, serving).run(made):
+        elif Executor(runtime, settings, receipt, tell).run(made):
             return
     raise Unavailable(f"the instances kept changing: {ROUNDS} plans were abandoned")
 
@@ -158,20 +159,20 @@ class Dictator:
         force: bool = False,
         repeat: bool = False,
         admit: Callable[[], None] = lambda: None,
-        serving: Callable[[], None] = lambda: None,
+        tell: Callable[[Hint], None] = lambda _: None,
     ) -> Receipt:
         """Applies the topology and says what was done. Raises a TopologyError where it could not.
 
-        `admit` is called when its turn has come, and may refuse it. `serving` is called as soon as a handover has made
-        the wanted master the one that takes writes, while the slaves are still on their way to it. A `repeat` is logged
-        only if it changes something, or ends otherwise than the last apply.
+        `admit` is called when its turn has come, and may refuse it. `tell` is called before a handover begins, and as
+        soon as the wanted master is the one that takes writes, while the slaves are still on their way to it. A
+        `repeat` is logged only if it changes something, or ends otherwise than the last apply.
         """
         _check_size(topology, self._settings.max_instances)
         with self._lock.turn():
             admit()
             started = time.perf_counter()
             receipt = Receipt(master=str(topology.master))
-            self._converge(topology, receipt, force=force, repeat=repeat, serving=serving)
+            self._converge(topology, receipt, force=force, repeat=repeat, tell=tell)
             receipt.duration_ms = round((time.perf_counter() - started) * 1000, 3)
             self.applied = topology
             self._say_outcome(receipt, repeat=repeat)
@@ -187,7 +188,7 @@ class Dictator:
         self.repeats.log(logging.INFO, OUTCOME, line, again=bool(receipt.open), what=what)
 
     def _converge(
-        self, topology: Topology, receipt: Receipt, *, force: bool, repeat: bool, serving: Callable[[], None]
+        self, topology: Topology, receipt: Receipt, *, force: bool, repeat: bool, tell: Callable[[Hint], None]
     ) -> None:
         narration = Narration(log)
         try:
@@ -203,7 +204,7 @@ class Dictator:
                     self._planner,
                     narration=narration,
                     force=force,
-                    serving=serving,
+                    tell=tell,
                 )
         except Exception:
             # what a refusal was concluded from; but not each time that it is repeated

@@ -3,7 +3,7 @@
 import os
 import threading
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 from dnsd import metrics
 from dnsd.publisher import Publisher
@@ -22,13 +22,18 @@ def create() -> Flask:
     publisher = Publisher(store, settings)
     threading.Thread(target=publisher.keep_fresh, name="refresher", daemon=True).start()
 
+    def prepare(topology: Topology) -> None:
+        g.sources = publisher.read_sources(topology)
+
     def put(topology: Topology) -> Response:
-        left_out = publisher.publish(topology, from_headers(request.headers.get), repeat=is_repeat(request.headers.get))
+        header = request.headers.get
+        known = g.get("sources")
+        left_out = publisher.publish(topology, from_headers(header), repeat=is_repeat(header), known=known)
         if left_out:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")
 
-    app = web.document_app("dnsd", "/dns", put, settings, publisher.repeats)
+    app = web.document_app("dnsd", "/dns", put, settings, publisher.repeats, prepare=prepare)
     app.register_blueprint(blueprint(metrics.REGISTRY, publisher.check))
     metrics.watch_records(publisher.count_records)
 

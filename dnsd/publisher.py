@@ -7,25 +7,21 @@ next PUT says so.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from logging import INFO, WARNING
-from typing import TypeVar
 
-from dnsd import metrics, records
+from dnsd import metrics, records, sources
 from dnsd.ledger import Ledger, Publication
-from dnsd.records import DesiredRecord
+from dnsd.parallel import Parallel
 from dnsd.settings import Settings
+from dnsd.sources import Sources
 from dnsd.zone import Superseded, Zone
-from safe_redis.errors import NoRecord, Rejected, TopologyError
+from safe_redis.errors import Rejected, TopologyError
 from safe_redis.etcd import Node, Store
 from safe_redis.fairlock import FairLock
 from safe_redis.repeats import OUTCOME, Repeats
 from safe_redis.topology import Topology
 from safe_redis.version import Version
 
-T = TypeVar("T")
-R = TypeVar("R")
 log = logging.getLogger(__name__)
 
 # how soon a failed refresh is tried again, in seconds: etcd may be back just before records expire
@@ -46,42 +42,62 @@ class Publisher:
         self._directories = records.slave_directories(self._domain)
         self._ledger = Ledger(store, self._domain)
         self._zone = Zone(store, self._ledger, settings.ttl)
-        self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="etcd")
+        self._parallel = Parallel(WRITERS)
         # when (time.monotonic()) each record is to be written again, by its key
         self._due: dict[str, float] = {}
         self._adopted = False
         self._lock = FairLock(settings.turn_timeout)
         self.repeats = Repeats(log)
 
-    def publish(self, topology: Topology, version: Version | None = None, *, repeat: bool = False) -> tuple[str, ...]:
+    def read_sources(self, topology: Topology) -> Sources:
+        """What `publish` needs to read; it may be read just before. DocumentError for clashing names, StoreError."""
+        return sources.read(self._store, self._parallel, records.desired(topology, self._domain))
+
+    def publish(
+        self,
+        topology: Topology,
+        version: Version | None = None,
+        *,
+        repeat: bool = False,
+        known: Sources | None = None,
+    ) -> tuple[str, ...]:
         """Replaces what is published; the slaves left out, each with the reason.
 
-        DocumentError for clashing names, Outdated for an older version than what is published;
-        NoRecord where the master can't be published, StoreError where etcd fails, Superseded where
-        another dnsd has published meanwhile: then what was published goes on being refreshed.
-        A `repeat` is logged only if it ends otherwise than the last one.
+        `known` are the topology's sources, where they have been read already. DocumentError for clashing names,
+        Outdated for an older version than what is published; NoRecord where the master can't be published, StoreError
+        where etcd fails, Superseded where another dnsd has published meanwhile: then what was published goes on being
+        refreshed. A `repeat` is logged only if it ends otherwise than the last one.
         """
         desired = records.desired(topology, self._domain)
         with self._lock.turn():
             self._ledger.admit(version)
-            values, left_out = self._values(desired)
-            replaced = self._ledger.announce(values, version)
-            self._adopted = True
-            # what wasn't published before may be about to be removed by another dnsd, as it is now
-            due = {key: at for key, at in self._due.items() if key in values and replaced.get(key) == values[key]}
-            self._due = dict.fromkeys(values, time.monotonic())
-            try:
-                self._write_all(values, due)
-            except Superseded:
-                self._follow()
-                raise
+            current = known if known and known.fresh else sources.read(self._store, self._parallel, desired)
+            values, left_out = sources.values(desired, current, self._settings.record_ttl)
+            replaced = self._replace(values, version)
         if not repeat or replaced != values:
             self.repeats.forget()
+        self._log_outcome(topology, values, left_out)
+        return left_out
+
+    def _replace(self, values: dict[str, str], version: Version | None) -> dict[str, str]:
+        """Announces the records and writes them; those of the publication before, by key."""
+        replaced = self._ledger.announce(values, version)
+        self._adopted = True
+        # what wasn't published before may be about to be removed by another dnsd, as it is now
+        due = {key: at for key, at in self._due.items() if key in values and replaced.get(key) == values[key]}
+        self._due = dict.fromkeys(values, time.monotonic())
+        try:
+            self._write_all(values, due)
+        except Superseded:
+            self._follow()
+            raise
+        return replaced
+
+    def _log_outcome(self, topology: Topology, values: dict[str, str], left_out: tuple[str, ...]) -> None:
         slaves = sum(key.startswith(self._slaves_key) for key in values)
         self.repeats.log(INFO, OUTCOME, f"published {topology.master} as master, {slaves} slaves", again=False)
         for reason in left_out:
             self.repeats.log(WARNING, reason, f"left out {reason}")
-        return left_out
 
     def _write_all(self, values: dict[str, str], due: dict[str, float]) -> None:
         """Writes the records, the master's first, since clients wait for it, and removes others.
@@ -95,7 +111,7 @@ class Publisher:
         self._due |= {key: due[key] for key in standing}
         others = [key for key in values if key not in standing and key != self._master_key]
         to_create = self._zone.to_create(key for key in others if key not in present and self._listed(key))
-        self._all(lambda key: self._write(key, values[key], create=key in to_create), others)
+        self._parallel.map(lambda key: self._write(key, values[key], create=key in to_create), others)
         self._remove_others(present, values)
 
     def _listed(self, key: str) -> bool:
@@ -104,7 +120,7 @@ class Publisher:
 
     def _present(self) -> dict[str, Node]:
         """All slaves' records in etcd, by their keys."""
-        listed = self._all(self._store.children, self._directories)
+        listed = self._parallel.map(self._store.children, self._directories)
         return {node.key: node for nodes in listed for node in nodes.values()}
 
     def check(self) -> None:
@@ -195,22 +211,6 @@ class Publisher:
         current = self._ledger.current
         self._due = dict.fromkeys(current.records if current else (), time.monotonic())
 
-    def _values(self, desired: tuple[DesiredRecord, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The values by key, the master's first, and why slaves have none; NoRecord where the master has none."""
-        sources: dict[str, str] = {}
-        for nodes in self._all(self._store.children, records.parents(desired)):
-            sources |= {node.key: node.value for node in nodes.values()}
-        values: dict[str, str] = {}
-        left_out: dict[str, None] = {}  # in order, without the second record's repetition
-        for record in desired:
-            try:
-                values[record.key] = records.value(record, sources.get(record.source), self._settings.record_ttl)
-            except NoRecord as error:
-                if record.key == self._master_key:
-                    raise
-                left_out[str(error)] = None
-        return values, tuple(left_out)
-
     def _write(self, key: str, value: str, *, create: bool = False) -> None:
         if key == self._master_key:
             self._zone.write_master(key, value)
@@ -221,23 +221,4 @@ class Publisher:
 
     def _remove_others(self, present: dict[str, Node], values: dict[str, str]) -> None:
         """Removes what is `present`, by key, and isn't among the `values`."""
-        self._all(self._zone.remove, [node for key, node in present.items() if key not in values])
-
-    def _all(self, do: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """`do` of each item, some at once.
-
-        What etcd rejects is raised when all have been tried; what hasn't begun when etcd fails is
-        given up.
-        """
-        items = list(items)
-        if len(items) == 1:  # a change of thread takes as long as a request
-            return [do(items[0])]
-        running = [self._pool.submit(do, item) for item in items]
-        for future in running:
-            error = future.exception()
-            if error and not isinstance(error, Rejected):
-                for other in running:
-                    other.cancel()
-                wait(running)
-                raise error
-        return [future.result() for future in running]
+        self._parallel.map(self._zone.remove, [node for key, node in present.items() if key not in values])

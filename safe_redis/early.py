@@ -1,31 +1,44 @@
-"""An interim answer to a PUT, before the work is done: the new master serves, and DNS may say so.
+"""Interim answers to a PUT, before the work is done, so that DNS need not wait for all of it.
 
-It is a 103 (Early Hints, RFC 8297). Only a request that asks for it gets one, since many HTTP clients take whatever
+They are 103 (Early Hints, RFC 8297). Only a request that asks for them gets any, since many HTTP clients take whatever
 comes first for the answer.
 """
 
 import logging
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 log = logging.getLogger(__name__)
 
-# of a request that asks for it by "1"
+# of a request that asks for interim answers, by "1"
 REQUEST = "Topology-Early"
-# of the interim answer: the master, as the document has it, and so in ASCII
-MASTER = "Topology-Master"
+# of a request whose last byte, a brace, comes when it shall be done, by "1": until then its receiver may get ready
+HELD = "Topology-Held"
+
+
+class Hint(Enum):
+    """What an interim answer says: the name of its header, whose value is the wanted master, in ASCII as it was PUT."""
+
+    TARGET = "Topology-Target"
+    """It is about to be promoted, or not: nothing is certain yet."""
+    MASTER = "Topology-Master"
+    """It serves; its slaves are on their way."""
 
 
 def answer(
-    header: Callable[[str], str | None], send: Callable[[list[tuple[str, str]]], Any] | None, master: str
+    header: Callable[[str], str | None],
+    send: Callable[[list[tuple[str, str]]], Any] | None,
+    master: str,
+    hint: Hint,
 ) -> None:
-    """Says that `master` serves, by the server's `wsgi.early_hints`, if the request asks for it.
+    """Says `hint` of `master`, by the server's `wsgi.early_hints`, if the request asks for it.
 
     Its sender may have gone: that is logged, and the work goes on.
     """
     if send is None or header(REQUEST) != "1":
         return
     try:
-        send([(MASTER, master)])
+        send([(hint.value, master)])
     except OSError as error:
-        log.warning("could not tell the sender of the PUT that %s serves: %r", master, error)
+        log.warning("could not send %s: %s to whoever sent the PUT: %r", hint.value, master, error)

@@ -32,6 +32,13 @@ class Unauthorized(TopologyError):
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
+class Withdrawn(TopologyError):
+    """The sender did not complete a request that it had begun so that the service gets ready. Nothing was changed."""
+
+    # what nginx counts a request as whose client has gone
+    status = 499
+
+
 class Refused(TopologyError):
     """The change could lose data; the message says which instance holds what, and how to force it."""
 

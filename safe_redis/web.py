@@ -16,8 +16,9 @@ from flask import Flask, Response, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from safe_redis import early
 from safe_redis import settings as environment
-from safe_redis.errors import DocumentError, SettingsError, TopologyError, Unauthorized, Unavailable
+from safe_redis.errors import DocumentError, SettingsError, TopologyError, Unauthorized, Unavailable, Withdrawn
 from safe_redis.logs import LogSettings
 from safe_redis.repeats import OUTCOME, Repeats, is_repeat
 from safe_redis.tls import check_server_files
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 DRAINED_BYTES = 16 * MAX_BYTES
 # in the environ: what to call when the request has been received in full
 RECEIVED = "safe_redis.received"
+# in the environ: reads so many bytes of the body, if it has a length; the server's input reads on to the next kilobyte
+READ = "safe_redis.read"
 
 
 class WebSettings(LogSettings, frozen=True, kw_only=True):
@@ -70,10 +73,13 @@ def document_app(
     put: Callable[[Topology], Response],
     settings: WebSettings | None = None,
     repeats: Repeats | None = None,
+    *,
+    prepare: Callable[[Topology], None] | None = None,
 ) -> Flask:
     """An app that hands the document of a PUT at `path` on; GET /healthz tells that it lives.
 
-    `repeats` keeps failures that go on from being logged each time.
+    `repeats` keeps failures that go on from being logged each time. `prepare` is called with the document of a PUT that
+    is held, see safe_redis.early, before it is known whether it shall be done.
     """
     app = Flask(name, static_folder=None)
     # a body that is sent in chunks is cut off at this length without a word: one more byte tells
@@ -83,23 +89,24 @@ def document_app(
 
     @app.put(path)
     def _put() -> Response:
-        return put(parse(receive(settings)))
+        return put(parse(receive(settings, prepare)))
 
     @app.get("/healthz")
     def _healthz() -> Response:
         return text("OK")
 
-    app.register_error_handler(TopologyError, partial(_failed, repeats or Repeats(log)))
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    _handle_errors(app, repeats or Repeats(log))
     return app
 
 
-def receive(settings: WebSettings | None) -> bytes:
-    """The body of the request, if it carries the token; without settings none is asked for."""
+def receive(settings: WebSettings | None, prepare: Callable[[Topology], None] | None = None) -> bytes:
+    """The body of the request, if it carries the token; without settings none is asked for.
+
+    `prepare` as in document_app; Withdrawn where a PUT that is held shall not be done.
+    """
     if settings is not None:
         _authorize(settings)
-    body = _body()
+    body = _held_body(prepare) if prepare and request.headers.get(early.HELD) == "1" else _body()
     # from here on the server waits for us, not for the client
     request.environ.get(RECEIVED, _nothing)()
     return body
@@ -116,6 +123,27 @@ def _authorize(settings: WebSettings) -> None:
         raise Unauthorized("the request has no token, or another one than TOKEN; send Authorization: Bearer TOKEN")
 
 
+def _held_body(prepare: Callable[[Topology], None]) -> bytes:
+    """The body; `prepare` is called when its last byte is missing. What fails then fails again, if it comes."""
+    read, length = request.environ.get(READ), request.content_length or 0
+    if read is None or not 0 < length <= MAX_BYTES:
+        return _body()
+    body = b""
+    try:
+        body = read(length - 1)
+        try:
+            prepare(parse(body + b"}"))
+        except TopologyError as error:
+            log.debug("could not get ready for a PUT: %s", error)
+        body += read(1)
+    except OSError as error:
+        log.debug("lost a PUT that was held: %r", error)
+    # at the end of the connection there is less
+    if len(body) < length:
+        raise Withdrawn("the PUT was held, and not completed")
+    return body
+
+
 def _body() -> bytes:
     try:
         body = request.get_data(cache=False)
@@ -130,6 +158,13 @@ def _nothing() -> None:
     """There is no server that wants to know."""
 
 
+def _handle_errors(app: Flask, repeats: Repeats) -> None:
+    app.register_error_handler(TopologyError, partial(_failed, repeats))
+    app.register_error_handler(Withdrawn, _withdrawn)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
 def _failed(repeats: Repeats, error: TopologyError) -> Response:
     line = f"{type(error).__name__}: {error}"
     level = logging.ERROR if error.status == 500 else logging.WARNING
@@ -142,6 +177,12 @@ def _failed(repeats: Repeats, error: TopologyError) -> Response:
     answer = text(line, error.status)
     answer.headers.extend(error.headers)
     return answer
+
+
+def _withdrawn(error: Withdrawn) -> Response:
+    """Nobody is there to read it; nothing has failed."""
+    log.info("did nothing: %s", error)
+    return text(f"{type(error).__name__}: {error}", error.status)
 
 
 def _http(error: HTTPException) -> Response:

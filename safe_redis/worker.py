@@ -19,7 +19,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from safe_redis.web import RECEIVED
+from safe_redis.web import READ, RECEIVED
 
 # for a whole request, from the connection on; and for a whole answer
 REQUEST_SECONDS = 10.0
@@ -57,6 +57,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # the same
         def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             received = partial(self._received, self._own.connection)
             environ[RECEIVED] = received
+            environ[READ] = environ["wsgi.input"].reader.read
             if environ.get("CONTENT_LENGTH", "0") == "0" and "HTTP_TRANSFER_ENCODING" not in environ:
                 received()
             return app(environ, start_response)

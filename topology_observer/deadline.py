@@ -7,22 +7,23 @@ import io
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, cast
 
-from safe_redis import early
+from safe_redis.early import Hint
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
 def response(
-    connection: HTTPConnection, method: str, seconds: float, hinted: Callable[[], None] = lambda: None
+    connection: HTTPConnection, method: str, seconds: float, hinted: Callable[[Hint], None] = lambda _: None
 ) -> HTTPResponse:
     """The answer to the request that was sent on `connection`: status and headers; its body is read from it.
 
-    `hinted` is called when an interim answer says that the master serves, see safe_redis.early. TimeoutError, also from
-    reading the body, once `seconds` are over.
+    `hinted` is called for each Hint of an interim answer. TimeoutError, also from reading the body, once `seconds` are
+    over.
     """
     source = _Source(connection.sock, time.monotonic() + seconds)
     while True:
@@ -31,8 +32,9 @@ def response(
         if not 100 <= answer.status < 200:
             return answer
         answer.fp = None  # type: ignore[assignment] # its end would close what the next one is read from
-        if early.MASTER in answer.headers:
-            source.off_the_clock(hinted)
+        for hint in Hint:
+            if hint.value in answer.headers:
+                source.off_the_clock(partial(hinted, hint))
 
 
 class _Source(io.RawIOBase):

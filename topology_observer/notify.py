@@ -7,18 +7,20 @@ of this process, must not be delivered by the kernel minutes later.
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from safe_redis import early
+from safe_redis.early import Hint
 from safe_redis.errors import DocumentError, Outdated, SettingsError, Unavailable
 from safe_redis.repeats import HEADER
 from safe_redis.srv import Endpoint, Resolver
 from safe_redis.topology import is_ip
 from safe_redis.version import Version, from_headers
 from topology_observer import deadline
+from topology_observer.held import Held
 from topology_observer.settings import Receiver, Settings
 
 # what is read of an answer, at most
@@ -78,14 +80,40 @@ class Notifier:
         return [self._pool.submit(self._endpoints, receiver) for receiver in receivers]
 
     def put(
-        self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request, hinted: Callable[[], None]
+        self,
+        receiver: Receiver,
+        places: tuple[Endpoint, ...],
+        request: Request,
+        hinted: Callable[[Hint], None],
+        held: Held | None = None,
     ) -> Answer:
         """The answer of the first of `places` that can be connected to; NotSent or NoAnswer where there is none.
 
-        NotSent also where the token can't be read. `hinted` is called when the receiver says early that the master
-        serves: others may be told, though this one isn't done.
+        NotSent also where the token can't be read. `hinted` is called for what the receiver says before its answer.
+        What is `held` is completed; if it can't be, everything is sent.
         """
-        headers = self._headers(receiver, request)
+        if held is not None and held.complete():
+            connection, at = held.connection, held.at
+        else:
+            headers = self._headers(receiver, request)
+            connection, at = self._reach(receiver, places)
+            _send(connection, receiver, at, request, headers)
+        answer = self._answer(connection, receiver, at, hinted)
+        self._last[receiver] = (at, answer.status < 500)
+        return answer
+
+    def hold(self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request) -> Held:
+        """Sends all of a PUT but its last byte. NotSent or NoAnswer where that fails."""
+        document = request.document.rstrip()  # so that it ends with the brace that makes it one
+        if not document:
+            raise NotSent("there is nothing to hold back of an empty document")
+        headers = self._headers(receiver, request) | {early.HELD: "1", "Content-Length": str(len(document))}
+        connection, at = self._reach(receiver, places)
+        _send(connection, receiver, at, replace(request, document=document[:-1]), headers)
+        return Held(connection, at, document[-1:], time.monotonic())
+
+    def _reach(self, receiver: Receiver, places: tuple[Endpoint, ...]) -> tuple[HTTPConnection, Endpoint]:
+        """A connection to the first of `places` that takes one; NotSent says why none does."""
         failures = []
         for at in sorted(places, key=lambda at: self._rank(receiver, at)):
             try:
@@ -95,9 +123,7 @@ class Notifier:
                 failures.append(str(error))
                 continue
             self._last[receiver] = (at, False)
-            answer = self._exchange(connection, receiver, at, request, headers, hinted=hinted)
-            self._last[receiver] = (at, answer.status < 500)
-            return answer
+            return connection, at
         raise NotSent("; ".join(failures))
 
     def check(self) -> None:
@@ -142,26 +168,17 @@ class Notifier:
         _bound(connection.sock, self._settings.notify_timeout)
         return connection
 
-    def _exchange(
-        self,
-        connection: HTTPConnection,
-        receiver: Receiver,
-        at: Endpoint,
-        request: Request,
-        headers: dict[str, str],
-        *,
-        hinted: Callable[[], None],
+    def _answer(
+        self, connection: HTTPConnection, receiver: Receiver, at: Endpoint, hinted: Callable[[Hint], None]
     ) -> Answer:
         started = time.monotonic()
         sock = connection.sock
         try:
-            connection.request("PUT", _target(receiver, request), request.document, headers)
             response = deadline.response(connection, "PUT", self._settings.notify_timeout, hinted)
             _linger(sock, ORDERLY)
             lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
         except (OSError, HTTPException) as error:
-            waited = time.monotonic() - started
-            raise NoAnswer(f"{receiver} at {at} gave no answer within {waited:.1f} s: {error!r}") from None
+            raise _no_answer(receiver, at, started, error) from None
         finally:
             connection.close()
         return Answer(response.status, lines[0] if lines else response.reason, _newest(response), at)
@@ -179,6 +196,22 @@ class Notifier:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return headers
+
+
+def _send(
+    connection: HTTPConnection, receiver: Receiver, at: Endpoint, request: Request, headers: Mapping[str, str]
+) -> None:
+    started = time.monotonic()
+    try:
+        connection.request("PUT", _target(receiver, request), request.document, headers)
+    except (OSError, HTTPException) as error:
+        connection.close()
+        raise _no_answer(receiver, at, started, error) from None
+
+
+def _no_answer(receiver: Receiver, at: Endpoint, started: float, error: Exception) -> NoAnswer:
+    waited = time.monotonic() - started
+    return NoAnswer(f"{receiver} at {at} gave no answer within {waited:.1f} s: {error!r}")
 
 
 def _needs_srv(receiver: Receiver) -> bool:

@@ -6,11 +6,10 @@ is wrong has been wrong for another minute. A topology that was defined since wa
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from enum import Enum
-from functools import partial
 from logging import INFO, WARNING
 from random import uniform
 
@@ -22,9 +21,10 @@ from safe_redis.version import Version
 from topology_observer import metrics
 from topology_observer.epoch import Epoch
 from topology_observer.force import PendingForce
-from topology_observer.notify import Answer, Notifier, NotSent, Request
+from topology_observer.notification import Notification
+from topology_observer.notify import Notifier, Request
 from topology_observer.pause import PauseKey
-from topology_observer.settings import Receiver, Settings
+from topology_observer.settings import Settings
 from topology_observer.status import Reporter
 from topology_observer.turns import in_turn
 from topology_observer.watch import FORCE, Mailbox, Trigger
@@ -180,38 +180,23 @@ class Worker:
         """
         receivers = self._settings.receivers
         notifications = [
-            partial(self._notify, receiver, place, request) for receiver, place in zip(receivers, places, strict=True)
+            Notification(self._notifier, receiver, place, request, force=self._force, repeats=self._repeats)
+            for receiver, place in zip(receivers, places, strict=True)
         ]
         outcome = Outcome.APPLIED
-        for receiver, answer in zip(receivers, in_turn(notifications), strict=True):
-            self._reporter.answered(receiver, answer)
-            if answer.outdated:
-                self._epoch.check(answer.newest)
-                return Outcome.FAILED
-            if 400 <= answer.status < 500:
-                return Outcome.REFUSED
-            if not 200 <= answer.status < 300:
-                return Outcome.FAILED
-            if answer.status == 202:
-                outcome = Outcome.OPEN
+        with closing(in_turn(notifications)) as answers:
+            for receiver, answer in zip(receivers, answers, strict=True):
+                self._reporter.answered(receiver, answer)
+                if answer.outdated:
+                    self._epoch.check(answer.newest)
+                    return Outcome.FAILED
+                if 400 <= answer.status < 500:
+                    return Outcome.REFUSED
+                if not 200 <= answer.status < 300:
+                    return Outcome.FAILED
+                if answer.status == 202:
+                    outcome = Outcome.OPEN
         return outcome
-
-    def _notify(
-        self, receiver: Receiver, place: Future[tuple[Endpoint, ...]], request: Request, hinted: Callable[[], None]
-    ) -> Answer:
-        places = place.result()
-        force = self._force.spend()
-        started = time.monotonic()
-        try:
-            answer = self._notifier.put(receiver, places, request, hinted)
-        except NotSent:
-            self._force.restore(force)
-            raise
-        ms = 1000 * (time.monotonic() - started)
-        line = f"notified {receiver} at {answer.at}: {answer.status} {answer.line} ({ms:.1f} ms)"
-        good = answer.status in (200, 202)
-        self._repeats.log(INFO if good else WARNING, str(receiver), line, again=answer.status != 200)
-        return answer
 
     def _retrigger(self, trigger: Trigger, outcome: Outcome) -> None:
         """Writes a trigger to RETRIGGER once, and once more when what was open then is done."""

@@ -36,6 +36,7 @@ from dictator.steps import (
     Verify,
     WriteRecord,
 )
+from safe_redis.early import Hint
 from safe_redis.errors import Interrupted, TopologyError
 
 log = logging.getLogger(__name__)
@@ -45,10 +46,10 @@ WINDOW_STEPS = (Pause, Drain, Fence, Promote)
 
 
 class Executor:
-    """One run of one plan. `receipt` is filled step by step, also where it ends in an error; `serving` as in apply."""
+    """One run of one plan. `receipt` is filled step by step, also where it ends in an error; `tell` as in apply."""
 
-    def __init__(self, runtime: Runtime, settings: Settings, receipt: Receipt, serving: Callable[[], None]) -> None:
-        self._run = Run(runtime, settings, receipt, serving)
+    def __init__(self, runtime: Runtime, settings: Settings, receipt: Receipt, tell: Callable[[Hint], None]) -> None:
+        self._run = Run(runtime, settings, receipt, tell)
         window = Window(self._run)
         self._unreported: list[tuple[Step, float, Figures]] = []
         self._handlers: dict[type[Step], Callable[[Run, Any], Figures]] = {

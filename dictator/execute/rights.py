@@ -19,6 +19,7 @@ from dictator.instance import Instance
 from dictator.lineage import KEY, Member, Record
 from dictator.link import Command, NoAnswer, ServerError
 from dictator.steps import CheckRights, Verify
+from safe_redis.early import Hint
 from safe_redis.errors import NotCaughtUp, Refused
 
 _NOBODY = Record("", "", 0, "served", Member("", "", 0))
@@ -102,6 +103,8 @@ def wait_until_close(run: Run, source: Instance, target: Instance) -> None:
 
 def verify(run: Run, step: Verify) -> Figures:
     """Makes sure that the target would keep what it is given, while writes still go on at the source."""
+    # whoever publishes it gets ready meanwhile, and not in the window
+    run.tell(Hint.TARGET)
     both = (step.source, step.target)
     for instance, rewrite in zip(both, ask_all(run.runtime, REWRITE, *both), strict=True):
         run.saved(instance, rewrite, forced=step.forced)

@@ -20,6 +20,7 @@ from dictator.link import NoAnswer, Runtime, ServerError
 from dictator.observation import Replication
 from dictator.receipt import Receipt
 from dictator.settings import Settings
+from safe_redis.early import Hint
 from safe_redis.errors import Refused, TopologyError
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class Run:
     runtime: Runtime
     settings: Settings
     receipt: Receipt
-    # tells whoever wants to know that the promoted master takes writes; never raises
-    serving: Callable[[], None]
+    # tells whoever wants to know how far a handover is; never raises
+    tell: Callable[[Hint], None]
     # what the promoted master could not be given yet
     unrecorded: Record | None = None
     undo: list[tuple[str, Callable[[], None]]] = field(default_factory=list)

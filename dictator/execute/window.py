@@ -32,6 +32,7 @@ from dictator.lineage import KEY, encode
 from dictator.link import NoAnswer, ServerError
 from dictator.observation import HALT, Replication
 from dictator.steps import Drain, Fence, HandOver, Pause, Promote
+from safe_redis.early import Hint
 from safe_redis.errors import Interrupted, NotCaughtUp
 
 log = logging.getLogger(__name__)
@@ -207,7 +208,7 @@ class Window:
         except NoAnswer as error:
             return error
         # DNS need not wait for the slaves. But for that answer: another dictator would have ended this connection
-        self._run.serving()
+        self._run.tell(Hint.MASTER)
         return self._run.move((source,), master).get(source)
 
     def _move_halted(self, master: Instance) -> None:

@@ -15,6 +15,7 @@ from dictator.observe import observe
 from dictator.plan import Plan, plan
 from dictator.receipt import Receipt
 from dictator.settings import Settings
+from safe_redis.early import Hint
 from safe_redis.errors import TopologyError
 from tests.dictator.model import Entry, Redis
 from tests.dictator.model_cluster import Cluster
@@ -53,7 +54,7 @@ def apply(runtime: Runtime, master: str, *, planner: Plans = plan, force: bool =
         Planner(SETTINGS.cluster, numbered(runtime.name, planner)),
         narration=Narration(log),
         force=force,
-        serving=lambda: serve(runtime.cluster, master, force=force),
+        tell=lambda hint: serve(runtime.cluster, master, hint, force=force),
     )
     publish(runtime.cluster, master)
     return receipt
@@ -65,12 +66,14 @@ def publish(cluster: Cluster, master: str) -> None:
         cluster.published |= {master}
 
 
-def serve(cluster: Cluster, master: str, *, force: bool) -> None:
+def serve(cluster: Cluster, master: str, hint: Hint, *, force: bool) -> None:
     """Publishes a master that serves, though the run isn't over: it is one, and lacks nothing that another one has.
 
     Nobody can know that if its disk, or what its address leads to, has just been exchanged, or if another dictator,
     which doesn't reach the source, has made it a slave. Of two topologies, dnsd takes the newer one.
     """
+    if hint is not Hint.MASTER:
+        return
     publish(cluster, master)
     if cluster.lost_disk or cluster.parted or is_foreign(cluster[master]):
         return

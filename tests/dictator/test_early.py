@@ -1,4 +1,4 @@
-"""The interim answer to a PUT: who asks for it learns that the new master serves before the slaves are there."""
+"""The interim answers to a PUT: who asks for them learns what is about to happen, and that the new master serves."""
 
 import socket
 import ssl
@@ -73,9 +73,10 @@ def test_says_that_the_new_master_serves_while_a_slave_hangs(proxied: Group, ser
     connection = send(service, document(proxied, "b", "a", "c"))
     try:
         with connection.makefile("rb") as stream:
-            assert stream.readline() == b"HTTP/1.1 103 Early Hints\r\n"
-            assert stream.readline() == f"Topology-Master: {proxied.topology('b').master}\r\n".encode()
-            assert stream.readline() == b"\r\n"
+            for hint in ("Target", "Master"):
+                assert stream.readline() == b"HTTP/1.1 103 Early Hints\r\n"
+                assert stream.readline() == f"Topology-{hint}: {proxied.topology('b').master}\r\n".encode()
+                assert stream.readline() == b"\r\n"
             assert proxied["b"].set("key", "value"), "it takes writes"
             assert "applied master" not in service.log
             proxied.servers["c"].process.resume()
@@ -92,8 +93,9 @@ def test_says_it_by_https_too(trio: Group, tmp_path: Path) -> None:
     with SecureService(tmp_path / "log", TLS_CERT_FILE=own.cert, TLS_KEY_FILE=own.key) as service:
         context = ssl.create_default_context(cafile=authority.ca)
         answer = answers(send(service, document(trio, "b", "a", "c"), context=context))
-    early, _, final = answer.partition(b"\r\n\r\n")
-    assert early.startswith(b"HTTP/1.1 103 Early Hints\r\nTopology-Master: ")
+    target, master, final = answer.split(b"\r\n\r\n", 2)
+    assert target.startswith(b"HTTP/1.1 103 Early Hints\r\nTopology-Target: ")
+    assert master.startswith(b"HTTP/1.1 103 Early Hints\r\nTopology-Master: ")
     assert final.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
@@ -130,15 +132,25 @@ def test_says_nothing_early_where_it_refuses(group: Group, service: Service) -> 
     assert b" 103 " not in answer
 
 
-def test_says_nothing_early_where_it_rolls_back(proxied: Group, service: Service) -> None:
+def test_says_what_is_about_to_happen_before_it_pauses_writes(proxied: Group, service: Service) -> None:
+    said: list[bytes] = []
+    connection = send(service, document(proxied, "b", "a", "c"))
+    with closing(connection), connection.makefile("rb") as stream:
+        watch(proxied, At("a", "CLIENT PAUSE", lambda: said.extend(stream.readline() for _ in range(2)), times=PAUSE))
+        wait_until(lambda: "applied master" in service.log, "the topology is applied", PATIENCE)
+    assert said == [b"HTTP/1.1 103 Early Hints\r\n", f"Topology-Target: {proxied.topology('b').master}\r\n".encode()]
+
+
+def test_says_no_more_than_that_where_it_rolls_back(proxied: Group, service: Service) -> None:
     def write_what_the_target_does_not_get() -> None:
         proxied.proxies["a"].hush()
         proxied["a"].set("key", "value")
 
     watch(proxied, At("a", "CLIENT PAUSE", write_what_the_target_does_not_get, times=PAUSE))
     answer = answers(send(service, document(proxied, "b", "a", "c")))
-    assert answer.startswith(b"HTTP/1.1 504 ")
-    assert b" 103 " not in answer
+    target, final = answer.split(b"\r\n\r\n", 1)
+    assert target.startswith(b"HTTP/1.1 103 Early Hints\r\nTopology-Target: ")
+    assert final.startswith(b"HTTP/1.1 504 ")
     assert "pause writes" in service.log
     assert proxied.replication("a")["role"] == "master"
 
@@ -148,7 +160,7 @@ def test_goes_on_where_whoever_asked_has_gone(proxied: Group, service: Service) 
     watch(proxied, At("a", "CLIENT PAUSE", lambda: reset(connection)))
     wait_until(lambda: "applied master" in service.log, "the topology is applied", PATIENCE)
     proxied.is_led_by("b", "a", "c")
-    assert "could not tell the sender of the PUT" in service.log
+    assert "could not send Topology-Master" in service.log
     assert "Traceback" not in service.log
 
 

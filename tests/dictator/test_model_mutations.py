@@ -26,6 +26,7 @@ from dictator.plan import Plan, plan
 from dictator.state import ClusterState, covers
 from dictator.steps import Drain, Fence, Intend, Park, Promote, Step
 from dictator.takeover import SET_NAME
+from safe_redis.early import Hint
 from safe_redis.errors import TopologyError
 from tests.dictator import model_runtime, model_verdict
 from tests.dictator.model_accidents import deaths, delayed, flush, stalls
@@ -291,7 +292,7 @@ def test_finds_out_a_master_that_is_published_before_it_serves(monkeypatch: Patc
 
     def tell_at_once(self: window.Window, run: Run, step: Fence) -> Figures:
         figures = fence(self, run, step)
-        run.serving()
+        run.tell(Hint.MASTER)
         return figures
 
     monkeypatch.setattr(window.Window, "fence", tell_at_once)
@@ -304,7 +305,7 @@ def test_finds_out_a_master_that_is_published_though_another_dictator_has_taken_
 
     def tell_anyway(self: window.Window, source: Instance, master: Instance) -> NoAnswer | None:
         late = release(self, source, master)
-        self._run.serving()
+        self._run.tell(Hint.MASTER)
         return late
 
     monkeypatch.setattr(window.Window, "_release", tell_anyway)

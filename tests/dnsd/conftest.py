@@ -1,8 +1,10 @@
 """A dnsd on a real etcd, with records as registrator writes them."""
 
 import json
+import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from dnsd.records import NO_SERVICE
 from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
+from sandbox.proxy import Conversation, Proxy
 from sandbox.web import LOOPBACK, WebServer, request
 
 DOMAIN = "/skydns/docker/redis-1"
@@ -65,6 +68,31 @@ class Dnsd(WebServer):
         wait_until(lambda: log.exists() and text in log.read_text(), f"dnsd's log holds {text!r}", timeout=20)
 
 
+REQUEST = re.compile(rb"^([A-Z]+) /v2/keys(?:/skydns/docker)?(\S+) HTTP", re.MULTILINE)
+
+
+class Way(Proxy):
+    """A way to etcd that keeps the requests, each without its figures."""
+
+    def __init__(self, port: int) -> None:
+        self.requests: list[str] = []
+        super().__init__(port, conversation=self._conversation_of)
+
+    def _conversation_of(self, client: socket.socket, server: socket.socket) -> Conversation:
+        return _Recorded(client, server, self)
+
+
+class _Recorded(Conversation):
+    def __init__(self, client: socket.socket, server: socket.socket, way: Way) -> None:
+        super().__init__(client, server)
+        self._way = way
+
+    def request(self, chunk: bytes) -> bytes:
+        for method, key in REQUEST.findall(chunk):
+            self._way.requests.append(f"{method.decode()} {key.decode().partition('=')[0]}")
+        return chunk
+
+
 StartDnsd = Callable[..., Dnsd]
 
 
@@ -96,3 +124,9 @@ def start_dnsd(etcd: EtcdServer, tmp_path: Path) -> Iterator[StartDnsd]:
 @pytest.fixture
 def dnsd(start_dnsd: StartDnsd) -> Dnsd:
     return start_dnsd()
+
+
+@pytest.fixture
+def way(etcd: EtcdServer) -> Iterator[Way]:
+    with closing(Way(etcd.port)) as way:
+        yield way

@@ -1,18 +1,8 @@
 """What dnsd asks of etcd: clients look the new master up meanwhile, and etcd's time is theirs."""
 
-import re
-import socket
-from collections.abc import Iterator
-from contextlib import closing
-
-import pytest
-
-from sandbox.etcd import EtcdServer
-from sandbox.proxy import Conversation, Proxy
 from sandbox.web import LOOPBACK
-from tests.dnsd.conftest import StartDnsd
+from tests.dnsd.conftest import StartDnsd, Way
 
-REQUEST = re.compile(rb"^([A-Z]+) /v2/keys(?:/skydns/docker)?(\S+) HTTP", re.MULTILINE)
 # the sources; the publication and the master's record; the rest
 ORDER = [
     "GET /redis-1",
@@ -28,34 +18,6 @@ ORDER = [
     "DELETE /redis-1/_tcp/_redis-slaves/core-02?prevIndex",
     "DELETE /redis-1/slaves/core-02?prevIndex",
 ]
-
-
-class Way(Proxy):
-    """A way to etcd that keeps the requests, each without its figures."""
-
-    def __init__(self, port: int) -> None:
-        self.requests: list[str] = []
-        super().__init__(port, conversation=self._conversation_of)
-
-    def _conversation_of(self, client: socket.socket, server: socket.socket) -> Conversation:
-        return _Recorded(client, server, self)
-
-
-class _Recorded(Conversation):
-    def __init__(self, client: socket.socket, server: socket.socket, way: Way) -> None:
-        super().__init__(client, server)
-        self._way = way
-
-    def request(self, chunk: bytes) -> bytes:
-        for method, key in REQUEST.findall(chunk):
-            self._way.requests.append(f"{method.decode()} {key.decode().partition('=')[0]}")
-        return chunk
-
-
-@pytest.fixture
-def way(etcd: EtcdServer) -> Iterator[Way]:
-    with closing(Way(etcd.port)) as way:
-        yield way
 
 
 def test_a_switch_asks_for_nothing_twice(way: Way, start_dnsd: StartDnsd) -> None:

@@ -66,6 +66,9 @@ class Receiver:
         self.port = free_port()
         self._tls = tls
         self.puts: list[Put] = []
+        # how many have begun, and how many of them their sender has reset before they were complete
+        self.begun = 0
+        self.reset = 0
         self.answers: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         self.go_on = threading.Event()
         self.go_on.set()
@@ -104,7 +107,12 @@ class Receiver:
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
         """Record a PUT and answer it."""
-        body = handler.rfile.read(int(handler.headers["Content-Length"])).decode()
+        self.begun += 1
+        try:
+            body = handler.rfile.read(int(handler.headers["Content-Length"])).decode()
+        except ConnectionResetError:
+            self.reset += 1
+            raise
         try:
             reply = self.answers.get_nowait()
         except queue.Empty:
@@ -142,7 +150,11 @@ class Receiver:
         """What to answer to the next PUT."""
         self.answers.put(reply)
 
-    def got(self, count: int, timeout: float = 10) -> list[Put]:
+    def begins(self, count: int = 1) -> None:
+        """Wait until as many PUTs have begun, complete or not."""
+        wait_until(lambda: self.begun >= count, f"{count} PUTs have begun", 10)
+
+    def got(self, count: int = 1, timeout: float = 10) -> list[Put]:
         """Wait for as many PUTs; those that it has then."""
         wait_until(lambda: len(self.puts) >= count, f"{count} PUTs, has {len(self.puts)}", timeout)
         return list(self.puts)

@@ -10,7 +10,9 @@ from sandbox.etcd import EtcdServer
 from sandbox.process import wait_until
 from sandbox.skydns import SkyDns
 from tests.certificates import Authority, Certificate
-from tests.observer.conftest import Config, Receiver, StartObserver
+from tests.observer.conftest import Config, Receiver, Reply, StartObserver
+from tests.observer.test_early import EARLY
+from tests.observer.test_held import TARGET, steps
 from tests.observer.test_srv import register
 
 NAME = "redis-1-dictator.docker"
@@ -80,6 +82,28 @@ def test_puts_by_https_to_the_name_in_the_url(
         NOTIFY_KEY_FILE=own.key,
     )
     receiver.got(1, timeout=20)
+
+
+def test_holds_a_put_by_https_too(
+    config: Config,
+    authority: Authority,
+    dictator: Receiver,
+    start_receiver: StartReceiver,
+    start_observer: StartObserver,
+) -> None:
+    own = authority.issue("observer")
+    dnsd = start_receiver(authority.issue("server"), authority.ca)
+    text = config.define("a")
+    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, EARLY, dnsd.got)))
+    observer = start_observer(
+        NOTIFIES=f"{dictator.url()},https://127.0.0.1:{dnsd.port}/dns",
+        NOTIFY_CA_FILE=authority.ca,
+        NOTIFY_CERT_FILE=own.cert,
+        NOTIFY_KEY_FILE=own.key,
+    )
+    observer.says("every receiver answered 200")
+    assert [(put.body, put.headers["Topology-Held"]) for put in dnsd.puts] == [(text, "1")]
+    assert len(dictator.puts) == 1
 
 
 @pytest.mark.parametrize("what", ["another_ca", "expired", "another_name", "no_tls"])
