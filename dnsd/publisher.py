@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 RETRY = 0.5
 # writes on their way to etcd at once
 WRITERS = 8
+# seconds that clients have etcd for themselves when the master has moved; slaves' records can wait
+HEAD_START = 0.008
 
 
 class Publisher:
@@ -87,7 +89,7 @@ class Publisher:
         due = {key: at for key, at in self._due.items() if key in values and replaced.get(key) == values[key]}
         self._due = dict.fromkeys(values, time.monotonic())
         try:
-            self._write_all(values, due)
+            self._write_all(values, due, moved=replaced.get(self._master_key) != values[self._master_key])
         except Superseded:
             self._follow()
             raise
@@ -99,13 +101,15 @@ class Publisher:
         for reason in left_out:
             self.repeats.log(WARNING, reason, f"left out {reason}")
 
-    def _write_all(self, values: dict[str, str], due: dict[str, float]) -> None:
+    def _write_all(self, values: dict[str, str], due: dict[str, float], *, moved: bool) -> None:
         """Writes the records, the master's first, since clients wait for it, and removes others.
 
-        What etcd holds as it was last written here stays until it is `due`: clients look the new master up meanwhile,
-        and each write would take etcd's time from them.
+        What etcd holds as it was last written here stays until it is `due`. If the master has `moved`, clients look it
+        up meanwhile, and each write would take etcd's time from them.
         """
         self._write(self._master_key, values[self._master_key])
+        if moved:
+            time.sleep(HEAD_START)
         present = self._present()
         standing = {key for key in due if self._zone.stands(key, values[key], present.get(key))}
         self._due |= {key: due[key] for key in standing}

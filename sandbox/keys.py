@@ -5,8 +5,9 @@ its mistakes, too.
 """
 
 import json
+import threading
 from collections.abc import Mapping
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,13 +19,17 @@ class KeysError(Exception):
 
 
 class Keys:
-    """The keys of one etcd. Every request has a connection of its own and a deadline (seconds)."""
+    """The keys of one etcd. Every request has a connection of its own and a deadline (seconds).
 
-    def __init__(self, url: str, timeout: float = 2) -> None:
+    With `keep`, each thread keeps a connection for what it reads.
+    """
+
+    def __init__(self, url: str, timeout: float = 2, *, keep: bool = False) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 4001
         self._timeout = timeout
+        self._own = threading.local() if keep else None
 
     def node(self, key: str, *, recursive: bool = False) -> dict[str, Any] | None:
         """The key's node as etcd's v2 API has it, or None where there is no such key."""
@@ -63,12 +68,34 @@ class Keys:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form else {}
         address, body = (self._host, self._port), urlencode(form or {})
         try:
-            status, text, _ = request(address, method, path, body, headers=headers, timeout=self._timeout)
+            if self._own is not None and method == "GET":
+                status, text = self._read(self._own, path)
+            else:
+                status, text, _ = request(address, method, path, body, headers=headers, timeout=self._timeout)
             return status, json.loads(text)
         except (OSError, HTTPException, ValueError) as error:
             raise KeysError(f"etcd at {self._host}:{self._port}: {error!r}") from error
+
+    def _read(self, own: threading.local, path: str) -> tuple[int, str]:
+        if not hasattr(own, "connection"):
+            own.connection = HTTPConnection(self._host, self._port, timeout=self._timeout)
+        try:
+            return _get(own.connection, path)
+        except ConnectionError:  # etcd may have closed it since the last one
+            return _get(own.connection, path)
 
     def _good(self, status: int, answer: Any, key: str) -> Any:
         if status not in (200, 201):
             raise KeysError(f"etcd at {self._host}:{self._port}, {key}: {status} {answer}")
         return answer
+
+
+def _get(connection: HTTPConnection, path: str) -> tuple[int, str]:
+    """Status and body; the connection is opened if need be, and kept if all goes well."""
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    except (OSError, HTTPException):
+        connection.close()
+        raise

@@ -21,7 +21,7 @@ def main() -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     host, _, port = os.environ.get("SKYDNS_ADDR", "127.0.0.1:53").rpartition(":")
-    keys = Keys(os.environ.get("ETCD_MACHINES", "http://127.0.0.1:4001"))
+    keys = Keys(os.environ.get("ETCD_MACHINES", "http://127.0.0.1:4001"), keep=True)
     resolver = Resolver(keys, os.environ.get("SKYDNS_DOMAIN", "docker"))
     serve(resolver, host.strip("[]"), int(port))
     return 0

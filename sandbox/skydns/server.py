@@ -19,6 +19,9 @@ from sandbox.skydns.wire import UDP_SIZE, encode
 
 log = logging.getLogger(__name__)
 
+# queries by UDP that are answered at once, each with a kept connection to etcd
+THREADS = 32
+
 
 class Resolver:
     """Answers queries, as bytes, from the etcd behind `keys`."""
@@ -58,16 +61,6 @@ def _leaves(node: dict[str, Any]) -> tuple[Leaf, ...]:
     return (Leaf(node["key"], node["value"], node.get("ttl", 0)),)
 
 
-class _Udp(socketserver.BaseRequestHandler):
-    server: "_UdpServer"
-
-    def handle(self) -> None:
-        wire, connection = self.request
-        response = self.server.resolver.respond(wire, tcp=False)
-        if response is not None:
-            connection.sendto(response, self.client_address)
-
-
 class _Tcp(socketserver.StreamRequestHandler):
     server: "_TcpServer"
     timeout = 10
@@ -82,12 +75,6 @@ class _Tcp(socketserver.StreamRequestHandler):
             self.wfile.write(struct.pack("!H", len(response)) + response)
 
 
-class _UdpServer(socketserver.ThreadingUDPServer):
-    daemon_threads = True
-    max_packet_size = 65535
-    resolver: Resolver
-
-
 class _TcpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
@@ -98,9 +85,23 @@ class _TcpServer(socketserver.ThreadingTCPServer):
 def serve(resolver: Resolver, host: str, port: int) -> None:
     """Answer at `host` and `port` over UDP and TCP until the process ends."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    _UdpServer.address_family = _TcpServer.address_family = family
-    with _UdpServer((host, port), _Udp) as udp, _TcpServer((host, port), _Tcp) as tcp:
-        udp.resolver = tcp.resolver = resolver
+    _TcpServer.address_family = family
+    with socket.socket(family, socket.SOCK_DGRAM) as udp, _TcpServer((host, port), _Tcp) as tcp:
+        udp.bind((host, port))
+        tcp.resolver = resolver
+        for _ in range(THREADS):
+            threading.Thread(target=_serve_udp, args=(resolver, udp), daemon=True).start()
         log.info("answers at %s port %d, UDP and TCP", host, port)
-        threading.Thread(target=udp.serve_forever, daemon=True).start()
         tcp.serve_forever()
+
+
+def _serve_udp(resolver: Resolver, udp: socket.socket) -> None:
+    """Answers one query after the other. Never returns."""
+    while True:
+        wire, client = udp.recvfrom(65535)
+        try:
+            response = resolver.respond(wire, tcp=False)
+            if response is not None:
+                udp.sendto(response, client)
+        except Exception:
+            log.exception("failed to answer %s", client)
