@@ -29,7 +29,7 @@ RETRY = 0.5
 # writes on their way to etcd at once
 WRITERS = 8
 # seconds that clients have etcd for themselves when the master has moved; slaves' records can wait
-HEAD_START = 0.008
+HEAD_START = 0.005
 
 
 class Publisher:
