@@ -15,7 +15,7 @@ from dnsd.parallel import Parallel
 from dnsd.settings import Settings
 from dnsd.sources import Sources
 from dnsd.zone import Superseded, Zone
-from safe_redis.errors import Rejected, TopologyError
+from safe_redis.errors import Outdated, Rejected, TopologyError
 from safe_redis.etcd import Node, Store
 from safe_redis.fairlock import FairLock
 from safe_redis.repeats import OUTCOME, Repeats
@@ -83,17 +83,35 @@ class Publisher:
 
     def _replace(self, values: dict[str, str], version: Version | None) -> dict[str, str]:
         """Announces the records and writes them; those of the publication before, by key."""
-        replaced = self._ledger.announce(values, version)
+        known = self._ledger.current.records if self._ledger.current else {}
+        moved = known.get(self._master_key) != values[self._master_key]
+        if moved:
+            self._zone.write_ahead(self._master_key, values[self._master_key])
+        try:
+            replaced = self._ledger.announce(values, version)
+        except Outdated:
+            if moved:
+                self._take_back()
+            raise
         self._adopted = True
         # what wasn't published before may be about to be removed by another dnsd, as it is now
         due = {key: at for key, at in self._due.items() if key in values and replaced.get(key) == values[key]}
         self._due = dict.fromkeys(values, time.monotonic())
+        if moved:
+            time.sleep(HEAD_START)
         try:
-            self._write_all(values, due, moved=replaced.get(self._master_key) != values[self._master_key])
+            self._write_all(values, due)
         except Superseded:
             self._follow()
             raise
         return replaced
+
+    def _take_back(self) -> None:
+        """Puts the current master's record in the place of one that was written ahead."""
+        self._follow()
+        current = self._ledger.current
+        if current is not None and self._master_key in current.records:
+            self._write(self._master_key, current.records[self._master_key])
 
     def _log_outcome(self, topology: Topology, values: dict[str, str], left_out: tuple[str, ...]) -> None:
         slaves = sum(key.startswith(self._slaves_key) for key in values)
@@ -101,15 +119,13 @@ class Publisher:
         for reason in left_out:
             self.repeats.log(WARNING, reason, f"left out {reason}")
 
-    def _write_all(self, values: dict[str, str], due: dict[str, float], *, moved: bool) -> None:
+    def _write_all(self, values: dict[str, str], due: dict[str, float]) -> None:
         """Writes the records, the master's first, since clients wait for it, and removes others.
 
-        What etcd holds as it was last written here stays until it is `due`. If the master has `moved`, clients look it
-        up meanwhile, and each write would take etcd's time from them.
+        What etcd holds as it was last written here stays until it is `due`: clients look the new master up meanwhile,
+        and each write would take etcd's time from them.
         """
         self._write(self._master_key, values[self._master_key])
-        if moved:
-            time.sleep(HEAD_START)
         present = self._present()
         standing = {key for key in due if self._zone.stands(key, values[key], present.get(key))}
         self._due |= {key: due[key] for key in standing}

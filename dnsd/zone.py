@@ -33,6 +33,14 @@ class Zone:
         self._ttl = ttl
         self._indexes: dict[str, int] = {}
 
+    def write_ahead(self, key: str, value: str) -> None:
+        """Writes the master's record before its publication is announced, if nobody has since it was last written here.
+
+        Clients have it that much earlier. Until then it is as if somebody else had written it: `write_master` follows.
+        """
+        if self._rewrite(key, value):
+            log.debug("wrote %s ahead of its publication", key)
+
     def write_master(self, key: str, value: str) -> None:
         """Writes the master's record; Superseded where it isn't the current publication's.
 

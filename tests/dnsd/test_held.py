@@ -107,7 +107,7 @@ def test_the_sources_are_read_before_the_last_byte_and_not_again(
     assert way.requests == [SOURCES]
     assert master(dnsd) == "10.0.0.1"
     assert held.complete() == (200, "OK\n")
-    assert way.requests[1:3] == ["PUT /config/redis-1/publication", "PUT /redis-1/master"]
+    assert way.requests[1:3] == ["PUT /redis-1/master", "PUT /config/redis-1/publication"]
     assert (way.requests.count(SOURCES), master(dnsd)) == (1, "10.0.0.2")
 
 

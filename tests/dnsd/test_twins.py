@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from random import Random
 
 import pytest
@@ -231,3 +232,115 @@ def test_what_was_published_last_stands_after_a_restart_though_another_died_in_a
     second.start()
     refreshed(second)
     never_back(history, 2)
+
+
+def announces_late(way: LateProxy, first: Dnsd, put: threading.Thread) -> History:
+    """Holds the first's publication back, and waits until its master, core-02, is in DNS ahead of that."""
+    history = since_now(first)
+    way.hold(b"/publication")
+    put.start()
+    wait_until(lambda: way.held == 1, "the publication is held back")
+    assert first.published()["master"]["host"] == "10.0.0.2"
+    return history
+
+
+@pytest.fixture
+def pair(way: LateProxy, start_dnsd: StartDnsd) -> tuple[Dnsd, Dnsd]:
+    """Two that have published core-01, the first last; the second refreshes all the time, the first hardly ever."""
+    second = start_dnsd(TTL="60", TTL_REFRESH="0.05", log="second")
+    first = start_dnsd(TTL="60", TTL_REFRESH="50", log="first", ETCD_PEERS=f"http://127.0.0.1:{way.port}")
+    assert second.put_version(1, "core-01", "core-02") == (200, "OK\n")
+    second.pause()
+    assert first.put_version(1, "core-01", "core-02") == (200, "OK\n")
+    return first, second
+
+
+def test_a_master_that_another_overwrites_before_it_is_announced_is_put_right_at_once(
+    way: LateProxy, pair: tuple[Dnsd, Dnsd]
+) -> None:
+    first, second = pair
+    put = threading.Thread(target=lambda: first.put_version(2, "core-02", "core-01"))
+    history = announces_late(way, first, put)
+    second.resume()
+    wait_until(lambda: second.published()["master"]["host"] == "10.0.0.1", "the second has put its own back")
+    way.deliver()
+    put.join()
+    assert second.published()["master"]["host"] == "10.0.0.2"
+    second.logs("takes over what another dnsd has published")
+    refreshed(second)
+    hosts = [json.loads(value)["host"] for value in history.read() if value]
+    assert [name for name, _ in groupby(hosts)] == ["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2"]
+
+
+def test_a_master_that_was_written_ahead_goes_where_a_newer_one_is_announced_meanwhile(
+    way: LateProxy, pair: tuple[Dnsd, Dnsd]
+) -> None:
+    first, second = pair
+    answers: list[tuple[int, str]] = []
+    put = threading.Thread(target=lambda: answers.append(first.put_version(2, "core-02", "core-01")))
+    announces_late(way, first, put)
+    second.resume()
+    assert second.put_version(3, "core-03", "core-01") == (200, "OK\n")
+    history = since_now(second)
+    way.deliver()
+    put.join()
+    assert answers[0][0] == 409
+    refreshed(second)
+    never_back(history, 2)
+    never_back(history, 1)
+
+
+def test_a_newer_one_that_is_announced_and_not_written_takes_the_place_of_what_was_written_ahead(
+    etcd: EtcdServer, way: LateProxy, pair: tuple[Dnsd, Dnsd]
+) -> None:
+    first, second = pair
+    second.kill()
+    key = "/config/redis-1/publication"
+    newer = json.loads(etcd.keys.get(key) or "")
+    newer["version"]["index"] = 3
+    answers: list[tuple[int, str]] = []
+    put = threading.Thread(target=lambda: answers.append(first.put_version(2, "core-02", "core-01")))
+    announces_late(way, first, put)
+    # what one has announced that died before it wrote the record
+    etcd.keys.put(key, json.dumps(newer).replace("10.0.0.1", "10.0.0.3"))
+    way.deliver()
+    put.join()
+    assert answers[0][0] == 409
+    wait_until(lambda: first.published()["master"]["host"] == "10.0.0.3", "the newer one's master is in DNS")
+
+
+def test_a_master_that_was_written_ahead_stays_until_the_put_is_repeated(
+    way: LateProxy, pair: tuple[Dnsd, Dnsd]
+) -> None:
+    first, second = pair
+    second.kill()
+    answers: list[tuple[int, str]] = []
+    put = threading.Thread(target=lambda: answers.append(first.put_version(2, "core-02", "core-01")))
+    history = announces_late(way, first, put)
+    way.cut()
+    put.join()
+    assert answers[0][0] == 503
+    way.heal()
+    way.deliver()
+    assert first.put_version(2, "core-02", "core-01") == (200, "OK\n")
+    never_back(history, 3)
+    assert [value for value in history.values if value and host(1) in value] == history.values[:1]
+    assert first.published()["master"]["host"] == "10.0.0.2"
+
+
+def test_what_was_announced_last_stands_after_a_restart_though_another_master_was_written_ahead(
+    way: LateProxy, pair: tuple[Dnsd, Dnsd]
+) -> None:
+    first, second = pair
+    second.kill()
+    put = threading.Thread(target=lambda: first.put_version(2, "core-02", "core-01"))
+    announces_late(way, first, put)
+    way.cut()
+    put.join()
+    first.kill()
+    way.heal()
+    way.deliver()
+    first.start()
+    wait_until(lambda: first.published()["master"]["host"] == "10.0.0.1", "what was announced is in DNS")
+    assert first.put_version(2, "core-02", "core-01") == (200, "OK\n")
+    assert first.published()["master"]["host"] == "10.0.0.2"
