@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 RETRY = 0.5
 # writes on their way to etcd at once
 WRITERS = 8
-# seconds that clients have etcd for themselves when the master has moved; slaves' records can wait
+# seconds that clients have etcd for themselves, to look a new master up; everything else can wait
 HEAD_START = 0.005
 
 
@@ -83,28 +83,31 @@ class Publisher:
 
     def _replace(self, values: dict[str, str], version: Version | None) -> dict[str, str]:
         """Announces the records and writes them; those of the publication before, by key."""
-        known = self._ledger.current.records if self._ledger.current else {}
-        moved = known.get(self._master_key) != values[self._master_key]
-        if moved:
-            self._zone.write_ahead(self._master_key, values[self._master_key])
+        ahead = self._write_ahead(values[self._master_key])
         try:
             replaced = self._ledger.announce(values, version)
         except Outdated:
-            if moved:
+            if ahead:
                 self._take_back()
             raise
         self._adopted = True
         # what wasn't published before may be about to be removed by another dnsd, as it is now
         due = {key: at for key, at in self._due.items() if key in values and replaced.get(key) == values[key]}
         self._due = dict.fromkeys(values, time.monotonic())
-        if moved:
-            time.sleep(HEAD_START)
         try:
             self._write_all(values, due)
         except Superseded:
             self._follow()
             raise
         return replaced
+
+    def _write_ahead(self, master: str) -> bool:
+        """Whether the master is another one, and its record is in DNS before its publication is announced."""
+        known = self._ledger.current.records if self._ledger.current else {}
+        if known.get(self._master_key) == master or not self._zone.write_ahead(self._master_key, master):
+            return False
+        time.sleep(HEAD_START)
+        return True
 
     def _take_back(self) -> None:
         """Puts the current master's record in the place of one that was written ahead."""

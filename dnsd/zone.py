@@ -33,13 +33,13 @@ class Zone:
         self._ttl = ttl
         self._indexes: dict[str, int] = {}
 
-    def write_ahead(self, key: str, value: str) -> None:
-        """Writes the master's record before its publication is announced, if nobody has since it was last written here.
+    def write_ahead(self, key: str, value: str) -> bool:
+        """Whether the master's record was written before its publication is announced.
 
-        Clients have it that much earlier. Until then it is as if somebody else had written it: `write_master` follows.
+        It is if nobody else has written it since it was last written here. Until the announcement it is like one that a
+        stranger has written: `write_master` must follow.
         """
-        if self._rewrite(key, value):
-            log.debug("wrote %s ahead of its publication", key)
+        return self._rewrite(key, value)
 
     def write_master(self, key: str, value: str) -> None:
         """Writes the master's record; Superseded where it isn't the current publication's.

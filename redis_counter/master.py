@@ -33,7 +33,7 @@ def pause_after(errors: int) -> float:
     master may be there at any moment. After many errors this is no switch but an outage.
     """
     if errors == 1:
-        return 0.0035
+        return 0.003
     return 0.001 if errors <= 20 else 0.05
 
 
