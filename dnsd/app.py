@@ -23,12 +23,12 @@ def create() -> Flask:
     threading.Thread(target=publisher.keep_fresh, name="refresher", daemon=True).start()
 
     def prepare(topology: Topology) -> None:
-        g.sources = publisher.read_sources(topology)
+        g.prepared = publisher.prepare(topology)
 
     def put(topology: Topology) -> Response:
         header = request.headers.get
-        known = g.get("sources")
-        left_out = publisher.publish(topology, from_headers(header), repeat=is_repeat(header), known=known)
+        version, repeat, prepared = from_headers(header), is_repeat(header), g.get("prepared")
+        left_out = publisher.publish(topology, version, repeat=repeat, prepared=prepared)
         if left_out:
             return web.text(f"published, but left out: {'; '.join(left_out)}", 202)
         return web.text("OK")

@@ -13,7 +13,7 @@ from dnsd import metrics, records, sources
 from dnsd.ledger import Ledger, Publication
 from dnsd.parallel import Parallel
 from dnsd.settings import Settings
-from dnsd.sources import Sources
+from dnsd.sources import Contents
 from dnsd.zone import Superseded, Zone
 from safe_redis.errors import Outdated, Rejected, TopologyError
 from safe_redis.etcd import Node, Store
@@ -51,9 +51,13 @@ class Publisher:
         self._lock = FairLock(settings.turn_timeout)
         self.repeats = Repeats(log)
 
-    def read_sources(self, topology: Topology) -> Sources:
-        """What `publish` needs to read; it may be read just before. DocumentError for clashing names, StoreError."""
-        return sources.read(self._store, self._parallel, records.desired(topology, self._domain))
+    def prepare(self, topology: Topology) -> Contents:
+        """What `publish` would publish now.
+
+        DocumentError for clashing names, NoRecord where the master can't be published, StoreError where etcd fails.
+        """
+        desired = records.desired(topology, self._domain)
+        return sources.read(self._store, self._parallel, desired, self._settings.record_ttl)
 
     def publish(
         self,
@@ -61,25 +65,22 @@ class Publisher:
         version: Version | None = None,
         *,
         repeat: bool = False,
-        known: Sources | None = None,
+        prepared: Contents | None = None,
     ) -> tuple[str, ...]:
         """Replaces what is published; the slaves left out, each with the reason.
 
-        `known` are the topology's sources, where they have been read already. DocumentError for clashing names,
-        Outdated for an older version than what is published; NoRecord where the master can't be published, StoreError
-        where etcd fails, Superseded where another dnsd has published meanwhile: then what was published goes on being
-        refreshed. A `repeat` is logged only if it ends otherwise than the last one.
+        What was `prepared` for the topology is published if it is fresh. Fails like `prepare`, and with Outdated for an
+        older version than what is published; Superseded where another dnsd has published meanwhile: then what was
+        published goes on being refreshed. A `repeat` is logged only if it ends otherwise than the last one.
         """
-        desired = records.desired(topology, self._domain)
         with self._lock.turn():
             self._ledger.admit(version)
-            current = known if known and known.fresh else sources.read(self._store, self._parallel, desired)
-            values, left_out = sources.values(desired, current, self._settings.record_ttl)
-            replaced = self._replace(values, version)
-        if not repeat or replaced != values:
+            contents = prepared if prepared and prepared.fresh else self.prepare(topology)
+            replaced = self._replace(contents.values, version)
+        if not repeat or replaced != contents.values:
             self.repeats.forget()
-        self._log_outcome(topology, values, left_out)
-        return left_out
+        self._log_outcome(topology, contents)
+        return contents.left_out
 
     def _replace(self, values: dict[str, str], version: Version | None) -> dict[str, str]:
         """Announces the records and writes them; those of the publication before, by key."""
@@ -116,10 +117,10 @@ class Publisher:
         if current is not None and self._master_key in current.records:
             self._write(self._master_key, current.records[self._master_key])
 
-    def _log_outcome(self, topology: Topology, values: dict[str, str], left_out: tuple[str, ...]) -> None:
-        slaves = sum(key.startswith(self._slaves_key) for key in values)
+    def _log_outcome(self, topology: Topology, contents: Contents) -> None:
+        slaves = sum(key.startswith(self._slaves_key) for key in contents.values)
         self.repeats.log(INFO, OUTCOME, f"published {topology.master} as master, {slaves} slaves", again=False)
-        for reason in left_out:
+        for reason in contents.left_out:
             self.repeats.log(WARNING, reason, f"left out {reason}")
 
     def _write_all(self, values: dict[str, str], due: dict[str, float]) -> None:

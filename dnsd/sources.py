@@ -1,7 +1,6 @@
-"""The instances' own records, as registrator has written them, and what is to be published of them."""
+"""What is to be published of the instances' own records, as registrator has written them."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dnsd import records
@@ -10,15 +9,19 @@ from dnsd.records import DesiredRecord
 from safe_redis.errors import NoRecord
 from safe_redis.etcd import Store
 
-# how old (s) they may be where they were read before it was known whether they shall be published
+# how old (s) it may be where it was read before it was known whether it shall be published
 FRESH = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """The records' texts by key, and when (time.monotonic()) they were about to be read."""
+class Contents:
+    """The values by key, the master's first, and why slaves have none.
 
-    texts: Mapping[str, str]
+    `read_at` is when (time.monotonic()) the instances' records were about to be read.
+    """
+
+    values: dict[str, str]
+    left_out: tuple[str, ...]
     read_at: float
 
     @property
@@ -27,22 +30,18 @@ class Sources:
         return time.monotonic() - self.read_at < FRESH
 
 
-def read(store: Store, parallel: Parallel, desired: tuple[DesiredRecord, ...]) -> Sources:
-    """Reads what `desired` is made from. StoreError where etcd fails."""
+def read(store: Store, parallel: Parallel, desired: tuple[DesiredRecord, ...], ttl: int) -> Contents:
+    """What `desired` holds now. StoreError where etcd fails, NoRecord where the master has none."""
     read_at = time.monotonic()
     listed = parallel.map(store.children, records.parents(desired))
-    return Sources({node.key: node.value for nodes in listed for node in nodes.values()}, read_at)
-
-
-def values(desired: tuple[DesiredRecord, ...], sources: Sources, ttl: int) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The values by key, the master's first, and why slaves have none; NoRecord where the master has none."""
-    made: dict[str, str] = {}
+    sources = {node.key: node.value for nodes in listed for node in nodes.values()}
+    values: dict[str, str] = {}
     left_out: dict[str, None] = {}  # in order, without the second record's repetition
     for record in desired:
         try:
-            made[record.key] = records.value(record, sources.texts.get(record.source), ttl)
+            values[record.key] = records.value(record, sources.get(record.source), ttl)
         except NoRecord as error:
             if record is desired[0]:  # the master's
                 raise
             left_out[str(error)] = None
-    return made, tuple(left_out)
+    return Contents(values, tuple(left_out), read_at)
