@@ -94,7 +94,7 @@ def test_holds_a_put_by_https_too(
     own = authority.issue("observer")
     dnsd = start_receiver(authority.issue("server"), authority.ca)
     text = config.define("a")
-    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, EARLY, dnsd.got)))
+    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, EARLY, dnsd.got)))
     observer = start_observer(
         NOTIFIES=f"{dictator.url()},https://127.0.0.1:{dnsd.port}/dns",
         NOTIFY_CA_FILE=authority.ca,

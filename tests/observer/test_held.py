@@ -48,7 +48,7 @@ def test_dnsd_gets_the_last_byte_when_the_master_serves(
     def note() -> None:
         meanwhile.append(len(dnsd.puts))
 
-    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, note, EARLY, dnsd.got)))
+    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, note, EARLY, dnsd.got)))
     observer = start_observer(RETRIGGER="/config/redis-1/chained-trigger")
     observer.says(APPLIED)
     assert (meanwhile, dnsd.begun, dnsd.reset) == ([0], 1, 0)
@@ -62,7 +62,7 @@ def test_dnsd_gets_the_last_byte_when_the_master_serves(
 def test_dnsd_gets_it_after_the_answer_if_nothing_was_said_before(
     dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, status: int
 ) -> None:
-    dictator.will_reply(Reply(status, early=steps(TARGET, dnsd.begins)))
+    dictator.will_reply(Reply(status, early=steps(TARGET, dnsd.holds)))
     observer = start_observer(**ONCE)
     observer.says("ended the run")
     assert (held(dnsd), dnsd.begun) == ([True], 1)
@@ -72,7 +72,7 @@ def test_dnsd_gets_it_after_the_answer_if_nothing_was_said_before(
 def test_nothing_is_completed_after_a_failure(
     dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, status: int
 ) -> None:
-    dictator.will_reply(Reply(status, early=steps(TARGET, dnsd.begins)))
+    dictator.will_reply(Reply(status, early=steps(TARGET, dnsd.holds)))
     start_observer(**ONCE)
     wait_until(lambda: dnsd.reset == 1, "dnsd's connection is reset", 10)
     assert (dnsd.puts, dnsd.begun) == ([], 1)
@@ -85,7 +85,7 @@ def test_nothing_is_completed_when_the_observer_ends(
     dictator.will_reply(Reply(200, early=[TARGET]))
     dictator.go_on.clear()
     observer = start_observer()
-    dnsd.begins()
+    dnsd.holds()
     end(observer)
     wait_until(lambda: dnsd.reset == 1, "dnsd's connection is reset", 10)
     assert dnsd.puts == []
@@ -94,7 +94,7 @@ def test_nothing_is_completed_when_the_observer_ends(
 def test_a_hint_that_is_repeated_or_late_changes_nothing(
     dictator: Receiver, dnsd: Receiver, start_observer: StartObserver
 ) -> None:
-    dictator.will_reply(Reply(200, early=steps(TARGET * 3, dnsd.begins, TARGET, EARLY, dnsd.got, TARGET, TARGET)))
+    dictator.will_reply(Reply(200, early=steps(TARGET * 3, dnsd.holds, TARGET, EARLY, dnsd.got, TARGET, TARGET)))
     dnsd.will_reply(Reply(200, early=[TARGET]))
     observer = start_observer()
     observer.says(APPLIED)
@@ -105,7 +105,7 @@ def test_all_is_sent_anew_where_the_connection_has_ended(
     text: str, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver
 ) -> None:
     with closing(Proxy(dnsd.port)) as way:
-        dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, way.cut, way.heal, EARLY)))
+        dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, way.cut, way.heal, EARLY)))
         observer = start_observer(NOTIFIES=f"{dictator.url()},http://127.0.0.1:{way.port}/dns")
         observer.says(APPLIED)
     # the way has ended it in an orderly manner
@@ -132,7 +132,7 @@ def test_what_was_held_for_long_is_sent_anew(dictator: Receiver, dnsd: Receiver,
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > TOO_LONG, "it was held for too long", 10)
 
-    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, outlast, EARLY)))
+    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, outlast, EARLY)))
     observer = start_observer()
     observer.says(APPLIED)
     assert (held(dictator), held(dnsd), dnsd.begun, dnsd.reset) == ([False], [False], 2, 1)
@@ -146,7 +146,7 @@ def test_what_is_held_back_completes_the_document(
     etcd.keys.put(TOPOLOGY, full + after)
     with closing(Proxy(dnsd.port)) as way:
         # what arrives of it when the connection ends in an orderly manner
-        dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, way.cut, dnsd.got, way.heal)))
+        dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, way.cut, dnsd.got, way.heal)))
         observer = start_observer(NOTIFIES=f"{dictator.url()},http://127.0.0.1:{way.port}/dns")
         observer.says(APPLIED)
     assert [put.body for put in dnsd.puts] == [full[:-1], full + after]
@@ -181,7 +181,7 @@ def test_only_the_next_one_gets_ready(
     def note() -> None:
         begun.append(third.begun)
 
-    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.begins, note, EARLY, dnsd.got, note)))
+    dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, note, EARLY, dnsd.got, note)))
     observer = start_observer(NOTIFIES=f"{dictator.url()},{dnsd.url()},{third.url()}")
     observer.says(APPLIED)
     assert (begun, held(dnsd), held(third)) == ([0, 0], [True], [False])
@@ -192,8 +192,8 @@ def test_force_goes_out_once_though_it_was_held(
 ) -> None:
     observer = start_observer()
     observer.says(APPLIED)
-    dictator.will_reply(Reply(503, early=steps(TARGET, lambda: dnsd.begins(2))))
-    dictator.will_reply(Reply(200, early=steps(TARGET, lambda: dnsd.begins(3), EARLY)))
+    dictator.will_reply(Reply(503, early=steps(TARGET, lambda: dnsd.holds(2))))
+    dictator.will_reply(Reply(200, early=steps(TARGET, lambda: dnsd.holds(3), EARLY)))
     config.trigger("force")
     observer.says(APPLIED, 2)
     assert [put.target for put in dictator.puts] == ["/master", "/master?force=1", "/master"]
