@@ -2,8 +2,8 @@
 
 It is changed by compare-and-swap only, before any of its records is written. So the records in
 DNS are those of the current publication or of an earlier one, and whoever has to know which asks
-here. But for a new master's, which is written a moment ahead, and once more when it is announced:
-until then it is like one that a stranger has written.
+here. The exception is a new master's record: it is written a moment before, and once more after
+the announcement. In between it is like one that a stranger has written.
 """
 
 import logging

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Notification:
-    """See turns.Notification for what the methods promise. `place` is where the receiver listens."""
+    """Notifies a receiver once; `place` is where it listens."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Notification:
         self._held: Held | None = None
 
     def hold(self) -> None:
-        """Sends all but the last byte. What fails is tried again by `send`."""
+        """Has the receiver get ready: sends all but the last byte. What fails is tried again by `send`."""
         if self._held is not None:
             return
         try:
@@ -49,7 +49,10 @@ class Notification:
             log.debug("could not have %s get ready: %s", self._receiver, error)
 
     def send(self, hinted: Callable[[Hint], None]) -> Answer:
-        """Completes what is held, or sends all of it. Unresolved, NotSent or NoAnswer where that fails."""
+        """Completes what is held, or sends all of it. Unresolved, NotSent or NoAnswer where that fails.
+
+        `hinted` is called with what the receiver says before its answer.
+        """
         held, self._held = self._held, None
         places = self._place.result()
         force = self._force.spend()
@@ -66,7 +69,7 @@ class Notification:
         return answer
 
     def drop(self) -> None:
-        """Ends the connection of what is held."""
+        """Ends the connection of what is held, if anything still is: it will never be complete."""
         if self._held is not None:
             self._held.connection.close()
             self._held = None

@@ -7,8 +7,9 @@ of this process, must not be delivered by the kernel minutes later.
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
@@ -95,9 +96,7 @@ class Notifier:
         if held is not None and held.complete():
             connection, at = held.connection, held.at
         else:
-            headers = self._headers(receiver, request)
-            connection, at = self._reach(receiver, places)
-            _send(connection, receiver, at, request, headers)
+            connection, at = self._begin(receiver, places, request, self._headers(receiver, request))
         answer = self._answer(connection, receiver, at, hinted)
         self._last[receiver] = (at, answer.status < 500)
         return answer
@@ -108,12 +107,14 @@ class Notifier:
         if not document:
             raise NotSent("there is nothing to hold back of an empty document")
         headers = self._headers(receiver, request) | {early.HELD: "1", "Content-Length": str(len(document))}
-        connection, at = self._reach(receiver, places)
-        _send(connection, receiver, at, replace(request, document=document[:-1]), headers)
+        begun = replace(request, document=document[:-1])
+        connection, at = self._begin(receiver, places, begun, headers)
         return Held(connection, at, document[-1:], time.monotonic())
 
-    def _reach(self, receiver: Receiver, places: tuple[Endpoint, ...]) -> tuple[HTTPConnection, Endpoint]:
-        """A connection to the first of `places` that takes one; NotSent says why none does."""
+    def _begin(
+        self, receiver: Receiver, places: tuple[Endpoint, ...], request: Request, headers: dict[str, str]
+    ) -> tuple[HTTPConnection, Endpoint]:
+        """The connection to the first of `places` that takes one, with the request sent. NotSent or NoAnswer."""
         failures = []
         for at in sorted(places, key=lambda at: self._rank(receiver, at)):
             try:
@@ -123,6 +124,8 @@ class Notifier:
                 failures.append(str(error))
                 continue
             self._last[receiver] = (at, False)
+            with _no_answer(connection, receiver, at):
+                connection.request("PUT", _target(receiver, request), request.document, headers)
             return connection, at
         raise NotSent("; ".join(failures))
 
@@ -171,16 +174,11 @@ class Notifier:
     def _answer(
         self, connection: HTTPConnection, receiver: Receiver, at: Endpoint, hinted: Callable[[Hint], None]
     ) -> Answer:
-        started = time.monotonic()
         sock = connection.sock
-        try:
+        with _no_answer(connection, receiver, at), closing(connection):
             response = deadline.response(connection, "PUT", self._settings.notify_timeout, hinted)
             _linger(sock, ORDERLY)
             lines = response.read(ANSWER_BYTES).decode(errors="replace").splitlines()
-        except (OSError, HTTPException) as error:
-            raise _no_answer(receiver, at, started, error) from None
-        finally:
-            connection.close()
         return Answer(response.status, lines[0] if lines else response.reason, _newest(response), at)
 
     def _headers(self, receiver: Receiver, request: Request) -> dict[str, str]:
@@ -198,20 +196,16 @@ class Notifier:
         return headers
 
 
-def _send(
-    connection: HTTPConnection, receiver: Receiver, at: Endpoint, request: Request, headers: Mapping[str, str]
-) -> None:
+@contextmanager
+def _no_answer(connection: HTTPConnection, receiver: Receiver, at: Endpoint) -> Iterator[None]:
+    """NoAnswer where the work fails, which ends the connection."""
     started = time.monotonic()
     try:
-        connection.request("PUT", _target(receiver, request), request.document, headers)
+        yield
     except (OSError, HTTPException) as error:
         connection.close()
-        raise _no_answer(receiver, at, started, error) from None
-
-
-def _no_answer(receiver: Receiver, at: Endpoint, started: float, error: Exception) -> NoAnswer:
-    waited = time.monotonic() - started
-    return NoAnswer(f"{receiver} at {at} gave no answer within {waited:.1f} s: {error!r}")
+        waited = time.monotonic() - started
+        raise NoAnswer(f"{receiver} at {at} gave no answer within {waited:.1f} s: {error!r}") from None
 
 
 def _needs_srv(receiver: Receiver) -> bool:

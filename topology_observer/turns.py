@@ -1,28 +1,15 @@
 """Notifies one receiver after the other, the next one early if the one before says that it may."""
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
-from typing import Protocol
 
 from safe_redis.early import Hint
 from safe_redis.errors import TopologyError
+from topology_observer.notification import Notification
 from topology_observer.notify import Answer
 
 log = logging.getLogger(__name__)
-
-
-class Notification(Protocol):
-    """A receiver that is to be notified once."""
-
-    def hold(self) -> None:
-        """Has the receiver get ready. Never raises."""
-
-    def send(self, hinted: Callable[[Hint], None]) -> Answer:
-        """Notifies it, and calls `hinted` with what it says before its answer."""
-
-    def drop(self) -> None:
-        """Nothing more is sent, if the receiver was to get ready."""
 
 
 def in_turn(notifications: Sequence[Notification]) -> Generator[Answer, None, None]:

@@ -11,7 +11,6 @@ from http.client import HTTPResponse
 import pytest
 
 from sandbox.process import wait_until
-from sandbox.web import LOOPBACK
 from tests.dnsd.conftest import Dnsd, StartDnsd, Way
 
 # for how long dnsd takes sources for fresh, and a little more, in seconds
@@ -78,7 +77,7 @@ def hold() -> Iterator[Hold]:
 @pytest.fixture
 def dnsd(way: Way, start_dnsd: StartDnsd) -> Dnsd:
     """One that has published core-01, and whose requests to etcd are known."""
-    dnsd = start_dnsd(TTL="3600", TTL_REFRESH="3000", ETCD_PEERS=f"http://{LOOPBACK}:{way.port}")
+    dnsd = start_dnsd(**way.env)
     assert dnsd.put("core-01", "core-02")[0] == 200
     way.requests.clear()
     return dnsd
@@ -188,7 +187,7 @@ def test_a_length_is_needed_to_hold_it(dnsd: Dnsd, way: Way) -> None:
 
 
 def test_who_has_no_token_has_nothing_read(start_dnsd: StartDnsd, way: Way, hold: Hold) -> None:
-    dnsd = start_dnsd(TTL="3600", TTL_REFRESH="3000", ETCD_PEERS=f"http://{LOOPBACK}:{way.port}", TOKEN="secret")
+    dnsd = start_dnsd(**way.env, TOKEN="secret")
     assert hold(dnsd).complete()[0] == 401
     assert SOURCES not in way.requests
     held = hold(dnsd, Authorization="Bearer secret")

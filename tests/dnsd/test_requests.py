@@ -1,6 +1,5 @@
 """What dnsd asks of etcd: clients look the new master up meanwhile, and etcd's time is theirs."""
 
-from sandbox.web import LOOPBACK
 from tests.dnsd.conftest import StartDnsd, Way
 
 # the sources; the master's record ahead of the publication, and once that is announced; the rest
@@ -22,7 +21,7 @@ ORDER = [
 
 
 def test_a_switch_costs_etcd_no_more_than_it_must(way: Way, start_dnsd: StartDnsd) -> None:
-    dnsd = start_dnsd(TTL="3600", TTL_REFRESH="3000", ETCD_PEERS=f"http://{LOOPBACK}:{way.port}")
+    dnsd = start_dnsd(**way.env)
     assert dnsd.put("core-01", "core-02", "core-03")[0] == 200
     way.requests.clear()
     assert dnsd.put("core-02", "core-01", "core-03")[0] == 200

@@ -43,6 +43,12 @@ def start_receiver() -> Iterator[StartReceiver]:
         receiver.stop()
 
 
+def by_https(authority: Authority) -> dict[str, str]:
+    """Settings with a certificate of its own, for receivers of the same CA."""
+    own = authority.issue("observer")
+    return {"NOTIFY_CA_FILE": authority.ca, "NOTIFY_CERT_FILE": own.cert, "NOTIFY_KEY_FILE": own.key}
+
+
 def test_sends_the_token(
     config: Config, dictator: Receiver, dnsd: Receiver, start_observer: StartObserver, tmp_path: Path
 ) -> None:
@@ -69,7 +75,6 @@ def test_puts_by_https_to_the_name_in_the_url(
     start_receiver: StartReceiver,
     start_observer: StartObserver,
 ) -> None:
-    own = authority.issue("observer")
     receiver = start_receiver(authority.issue(NAME, "10.9.9.9"), authority.ca)
     register(etcd, "redis-1-dictator", receiver)
     config.define("a")
@@ -77,9 +82,7 @@ def test_puts_by_https_to_the_name_in_the_url(
         NOTIFIES=f"https://{NAME}/master",
         DNS="127.0.0.1",
         DNS_PORT=str(skydns.port),
-        NOTIFY_CA_FILE=authority.ca,
-        NOTIFY_CERT_FILE=own.cert,
-        NOTIFY_KEY_FILE=own.key,
+        **by_https(authority),
     )
     receiver.got(1, timeout=20)
 
@@ -91,15 +94,12 @@ def test_holds_a_put_by_https_too(
     start_receiver: StartReceiver,
     start_observer: StartObserver,
 ) -> None:
-    own = authority.issue("observer")
     dnsd = start_receiver(authority.issue("server"), authority.ca)
     text = config.define("a")
     dictator.will_reply(Reply(200, early=steps(TARGET, dnsd.holds, EARLY, dnsd.got)))
     observer = start_observer(
         NOTIFIES=f"{dictator.url()},https://127.0.0.1:{dnsd.port}/dns",
-        NOTIFY_CA_FILE=authority.ca,
-        NOTIFY_CERT_FILE=own.cert,
-        NOTIFY_KEY_FILE=own.key,
+        **by_https(authority),
     )
     observer.says("every receiver answered 200")
     assert [(put.body, put.headers["Topology-Held"]) for put in dnsd.puts] == [(text, "1")]
@@ -116,7 +116,6 @@ def test_sends_nothing_to_a_receiver_without_a_right_certificate(
     tmp_path: Path,
     what: str,
 ) -> None:
-    own = authority.issue("observer")
     if what == "no_tls":
         receiver = dictator
     elif what == "another_ca":
@@ -127,9 +126,7 @@ def test_sends_nothing_to_a_receiver_without_a_right_certificate(
     config.define("a")
     observer = start_observer(
         NOTIFIES=f"https://127.0.0.1:{receiver.port}/master",
-        NOTIFY_CA_FILE=authority.ca,
-        NOTIFY_CERT_FILE=own.cert,
-        NOTIFY_KEY_FILE=own.key,
+        **by_https(authority),
     )
     config.trigger("force")
     observer.says("can't be connected to", 3)
