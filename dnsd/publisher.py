@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 RETRY = 0.5
 # writes on their way to etcd at once
 WRITERS = 8
-# seconds that clients have etcd for themselves, to look a new master up; everything else can wait
-HEAD_START = 0.005
+# seconds in which the observer repeats a PUT that dnsd has died in
+GRACE = 5.0
 
 
 class Publisher:
@@ -105,10 +105,7 @@ class Publisher:
     def _write_ahead(self, master: str) -> bool:
         """Whether the master is another one, and its record is in DNS before its publication is announced."""
         known = self._ledger.current.records if self._ledger.current else {}
-        if known.get(self._master_key) == master or not self._zone.write_ahead(self._master_key, master):
-            return False
-        time.sleep(HEAD_START)
-        return True
+        return known.get(self._master_key) != master and self._zone.write_ahead(self._master_key, master)
 
     def _take_back(self) -> None:
         """Puts the current master's record in the place of one that was written ahead."""
@@ -226,6 +223,11 @@ class Publisher:
             self._ledger.announce(alive)
         if alive:
             self._follow()
+        current = self._ledger.current
+        if master and current and current.records.get(self._master_key) not in (None, master.value):
+            # an earlier dnsd may have died before it announced what it had written ahead; the PUT is repeated then
+            log.warning("found another master at %s than was announced, leaves it there for a moment", master.key)
+            self._due[self._master_key] = time.monotonic() + min(GRACE, self._settings.ttl_refresh)
         self._adopted = True
 
     def _follow(self) -> None:

@@ -5,6 +5,7 @@ back: the index that it asks for is gone.
 """
 
 import logging
+import time
 from collections.abc import Iterable
 
 from dnsd.ledger import Ledger
@@ -14,6 +15,8 @@ from safe_redis.etcd import Node, Store
 
 log = logging.getLogger(__name__)
 
+# seconds that clients have etcd for themselves, to look a new master up; everything else can wait
+HEAD_START = 0.005
 # how often a write may be overtaken by others
 ATTEMPTS = 5
 # seconds after which etcd removes a placeholder, should its writer die
@@ -34,12 +37,15 @@ class Zone:
         self._indexes: dict[str, int] = {}
 
     def write_ahead(self, key: str, value: str) -> bool:
-        """Whether the master's record was written before its publication is announced.
+        """Whether the master's record was written before its publication is announced, and clients had a head start.
 
         It is if nobody else has written it since it was last written here. Until the announcement it is like one that a
         stranger has written: `write_master` must follow.
         """
-        return self._rewrite(key, value)
+        if not self._rewrite(key, value):
+            return False
+        time.sleep(HEAD_START)
+        return True
 
     def write_master(self, key: str, value: str) -> None:
         """Writes the master's record; Superseded where it isn't the current publication's.
