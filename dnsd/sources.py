@@ -9,7 +9,7 @@ from dnsd.records import DesiredRecord
 from safe_redis.errors import NoRecord
 from safe_redis.etcd import Store
 
-# how old (s) it may be where it was read before it was known whether it shall be published
+# how old (s) contents may be that were prepared before it was known whether to publish them
 FRESH = 2.0
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# of a request that asks for interim answers, by "1"
+# "1" in a request that asks for interim answers
 REQUEST = "Topology-Early"
-# of a request whose last byte, a brace, comes when it shall be done, by "1": until then its receiver may get ready
+# "1" in a request whose last byte, a brace, is held back until the work is to be done; its receiver gets ready
 HELD = "Topology-Held"
 
 
@@ -21,7 +21,7 @@ class Hint(Enum):
     """What an interim answer says: the name of its header, whose value is the wanted master, in ASCII as it was PUT."""
 
     TARGET = "Topology-Target"
-    """It is about to be promoted, or not: nothing is certain yet."""
+    """It is about to be promoted, unless something still fails."""
     MASTER = "Topology-Master"
     """It serves; its slaves are on their way."""
 

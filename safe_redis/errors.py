@@ -33,9 +33,9 @@ class Unauthorized(TopologyError):
 
 
 class Withdrawn(TopologyError):
-    """The sender did not complete a request that it had begun so that the service gets ready. Nothing was changed."""
+    """The sender began a request so that the service could get ready, and did not complete it. Nothing was changed."""
 
-    # what nginx counts a request as whose client has gone
+    # nginx's own status for a client that has closed the connection
     status = 499
 
 

@@ -124,7 +124,7 @@ def _authorize(settings: WebSettings) -> None:
 
 
 def _held_body(prepare: Callable[[Topology], None]) -> bytes:
-    """The body; `prepare` is called when its last byte is missing. What fails then fails again, if it comes."""
+    """The body; `prepare` is called when only its last byte is missing. If that fails, so will the PUT itself."""
     read, length = request.environ.get(READ), request.content_length or 0
     if read is None or not 0 < length <= MAX_BYTES:
         return _body()

@@ -1,6 +1,6 @@
 """A PUT whose last byte is held back until it shall be done, so that its receiver gets ready meanwhile.
 
-If that byte never comes, there is no document, even for a receiver that doesn't look at its length.
+If that byte never comes, there is no document, even for a receiver that doesn't look at the length.
 """
 
 import logging
