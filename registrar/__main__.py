@@ -2,14 +2,13 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
-from types import FrameType
 
 from registrar.containers import Docker
 from registrar.registrar import Registrar
 from registrar.settings import read
+from safe_redis.ending import end_on_signals
 from safe_redis.errors import SettingsError
 from safe_redis.logs import configure
 
@@ -24,20 +23,14 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     configure(settings)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    # what is registered stays until its TTL ends: another registrar takes it over
+    end_on_signals(log)
     log.info("registers the containers of %s at %s", settings.host, settings.docker_network or settings.host_ip)
     changed = threading.Event()
     docker = Docker(settings)
     threading.Thread(target=docker.follow, args=(changed,), name="events", daemon=True).start()
     Registrar(docker, store, settings).work(changed)
     return 0
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    # what is registered stays until its TTL ends: another registrar takes it over
-    log.info("stops on %s", signal.Signals(number).name)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
 
+from safe_redis.ending import end_on_signals
 from safe_redis.errors import SettingsError
 from safe_redis.etcd import Store
 from safe_redis.logs import configure
@@ -30,8 +29,8 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     configure(settings)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    # a run that is cut off is made up for at the next start
+    end_on_signals(log)
     log.info("notifies %s of %s", ", ".join(settings.notifies), settings.document)
     mailbox = Mailbox()
     heartbeat = Path(settings.heartbeat) if settings.heartbeat else None
@@ -49,12 +48,6 @@ def _check(store: Store, notifier: Notifier, settings: Settings) -> None:
     """A TopologyError where etcd or the name servers don't answer."""
     store.get(settings.trigger)
     notifier.check()
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    # raised wherever the worker is: a run that is cut off is made up for at the next start
-    log.info("stops on %s", signal.Signals(number).name)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -176,23 +176,6 @@ def test_a_4xx_is_not_repeated_until_the_next_trigger(
     assert len(dictator.puts) == 2
 
 
-def test_sigterm_ends_it_whatever_it_does(config: Config, dictator: Receiver, start_observer: StartObserver) -> None:
-    config.define("a")
-    dictator.will_answer(503)
-    pausing = start_observer(log="pausing.log", RETRY_FIRST="3600", RETRY_MAX="3600")
-    pausing.says("ended the run")
-    idle = start_observer(log="idle.log")
-    idle.says("ended the run")
-    dictator.go_on.clear()
-    notifying = start_observer(log="notifying.log")
-    dictator.got(3)
-    for observer in (pausing, idle, notifying):
-        observer.stop(timeout=5)
-        assert observer.returncode == 0
-        assert observer.count("stops on SIGTERM") == 1
-        assert observer.count("Traceback") == 0
-
-
 def test_works_through_whichever_etcd_member_answers(
     etcd: EtcdServer, config: Config, dnsd: Receiver, start_observer: StartObserver
 ) -> None:
