@@ -1,6 +1,7 @@
 """A master and its slaves on real servers, DNS that names them, and a switch by hand that stops where a test wants."""
 
 import asyncio
+import gc
 import inspect
 import json
 import os
@@ -130,9 +131,10 @@ def pair(group: Group) -> Group:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run tests that are coroutines, each in a loop of its own."""
+    """Run tests that are coroutines, each in a loop of its own. What one leaves open fails it, not a later one."""
     if not inspect.iscoroutinefunction(pyfuncitem.function):
         return None
     names = inspect.signature(pyfuncitem.function).parameters
     asyncio.run(pyfuncitem.function(**{name: pyfuncitem.funcargs[name] for name in names}))
+    gc.collect()
     return True

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safe_redis.client import NoMaster, aio
+from safe_redis.client import NoMaster, OutcomeUnknown, aio
 from sandbox.process import free_port, wait_until
 from tests.certificates import Authority
 from tests.client.conftest import SERVICE, Group
@@ -65,6 +65,21 @@ async def test_follows_a_switch_over_tls_with_asyncio(secure: Secure) -> None:
     finally:
         await client.aclose()
     assert secure.group["b"].client().get("counter") == "2"
+
+
+async def test_nothing_is_left_open_to_a_former_master_that_hangs(secure: Secure) -> None:
+    """TLS would have it say goodbye, too, and wait for that longer than the loop runs; see pytest_pyfunc_call."""
+    client = aio.connect(SERVICE, socket_timeout=0.2, **secure.group.nameserver(), **secure.options)
+    try:
+        assert await client.incr("counter") == 1
+        await asyncio.to_thread(secure.switch)
+        secure.group.publish("b", secure.ports["b"])
+        secure.group["a"].pause()
+        with pytest.raises(OutcomeUnknown):
+            await client.incr("counter")
+        assert await client.incr("counter") == 2
+    finally:
+        await client.aclose()
 
 
 def test_a_client_without_a_certificate_executes_nothing(secure: Secure) -> None:

@@ -146,6 +146,15 @@ class LocatedConnection(Connection):
         await self.disconnect(nowait=True)
         self.locator.leave(self.endpoint)
 
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        """As redis-py's, but nothing is left open: TLS would wait half a minute for the peer to close, too."""
+        writer = self._writer
+        try:
+            await super().disconnect(*args, **kwargs)
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
     async def read_response(
         self,
         disable_decoding: bool = False,  # noqa: FBT001, FBT002 - redis-py's signature
