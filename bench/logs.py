@@ -1,4 +1,4 @@
-"""Reads the services' JSON logs: what was logged when, and the durations given there. Pure except for `since`."""
+"""Reads the services' JSON logs: what was logged when, and the durations given there. Only `lines_after` does I/O."""
 
 import json
 import re
@@ -28,10 +28,11 @@ class NotLoggedError(Exception):
 
 
 def lines_after(log: Path, offset: int) -> tuple[Line, ...]:
-    """The lines from the offset (bytes) on."""
+    """The lines from the offset (bytes) on, without one at the end that is only half written yet."""
     with log.open("rb") as file:
         file.seek(offset)
-        return tuple(_lines(file.read().decode().splitlines()))
+        complete, _, _ = file.read().rpartition(b"\n")
+        return tuple(_lines(complete.decode().splitlines()))
 
 
 def _lines(texts: Sequence[str]) -> Iterator[Line]:
