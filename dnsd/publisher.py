@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 RETRY = 0.5
 # writes on their way to etcd at once
 WRITERS = 8
-# seconds in which the observer repeats a PUT that dnsd has died in
-GRACE = 5.0
 
 
 class Publisher:
@@ -226,8 +224,8 @@ class Publisher:
         current = self._ledger.current
         if master and current and current.records.get(self._master_key) not in (None, master.value):
             # an earlier dnsd may have died before it announced what it had written ahead; the PUT is repeated then
-            log.warning("found another master at %s than was announced, leaves it there for a moment", master.key)
-            self._due[self._master_key] = time.monotonic() + min(GRACE, self._settings.ttl_refresh)
+            log.warning("found another master at %s than was announced, leaves it there until a refresh", master.key)
+            self._due[self._master_key] = time.monotonic() + self._settings.ttl_refresh
         self._adopted = True
 
     def _follow(self) -> None:
