@@ -68,7 +68,7 @@ async def test_follows_a_switch_over_tls_with_asyncio(secure: Secure) -> None:
 
 
 async def test_nothing_is_left_open_to_a_former_master_that_hangs(secure: Secure) -> None:
-    """TLS would have it say goodbye, too, and wait for that longer than the loop runs; see pytest_pyfunc_call."""
+    """TLS waits for the peer to close its side, for longer than the loop runs. pytest reports what is left open."""
     client = aio.connect(SERVICE, socket_timeout=0.2, **secure.group.nameserver(), **secure.options)
     try:
         assert await client.incr("counter") == 1

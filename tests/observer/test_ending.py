@@ -27,7 +27,7 @@ def test_sigterm_ends_it_whatever_it_does(config: Config, dictator: Receiver, st
 
 @pytest.mark.parametrize("milliseconds", [step / 4 for step in range(24)])
 def test_sigterm_ends_it_at_any_moment_of_its_first_run(start_observer: StartObserver, milliseconds: float) -> None:
-    """In which it starts its threads: an exception out of a signal's handler left one that nobody would ever end."""
+    """It starts its threads then, and SIGTERM must not cut off the start of one."""
     observer = start_observer(wait=False)
     wait_until(lambda: observer.count("notifies") == 1, "its log has begun", interval=0.0002)
     time.sleep(milliseconds / 1000)

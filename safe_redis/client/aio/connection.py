@@ -147,7 +147,7 @@ class LocatedConnection(Connection):
         self.locator.leave(self.endpoint)
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
-        """As redis-py's, but nothing is left open: TLS would wait half a minute for the peer to close, too."""
+        """As redis-py's, but nothing is left open: TLS would wait up to 30 s for the peer to close its side."""
         writer = self._writer
         try:
             await super().disconnect(*args, **kwargs)
